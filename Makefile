@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+#
+# `make help` lists what there is to make.
+
+VERSION := 0.1.0
+BUILD := build
+
+# Overridable: CC, CFLAGS, FILTER, JOBS, OUT, PREFIX, RUNS
+CFLAGS ?= -O2 -g
+PREFIX ?= /usr/local
+
+CPPFLAGS += -D_GNU_SOURCE -DKVMSPEC_VERSION='"$(VERSION)"' -Iharness -I$(BUILD)
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-vla \
+	-Wno-override-init -Werror=incompatible-pointer-types -Werror=int-conversion \
+	-Werror=implicit-function-declaration
+ALL_CFLAGS := -std=gnu11 $(WARNINGS) $(CFLAGS) -pthread
+LDLIBS := -l:libcriterion.a -l:libprotobuf-nanopb.a -l:libffi.a -l:libjansson.a -l:libelf.a \
+	-l:libz.a -pthread
+
+# By default the binary is static: it starts fast, and runs in an initramfs as it is.
+LDFLAGS ?= -static
+
+HARNESS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard harness/*.c harness/x86/*.c harness/runner/*.c))
+CASES := $(patsubst %.c,$(BUILD)/%.o,$(wildcard cases/*.c))
+
+# Guests: guests/<mode>/<name>.S, and guests/any/<name>.S once for each mode.
+MODES := real16 prot32 paged32 long64
+MODE_real16 := 0
+MODE_prot32 := 1
+MODE_paged32 := 2
+MODE_long64 := 3
+BITS_real16 := 32
+BITS_prot32 := 32
+BITS_paged32 := 32
+BITS_long64 := 64
+EMULATION_32 := elf_i386
+EMULATION_64 := elf_x86_64
+ANY := $(basename $(notdir $(wildcard guests/any/*.S)))
+GUESTS := $(sort $(foreach m,$(MODES),$(addprefix $(m)/,$(ANY) $(basename $(notdir $(wildcard guests/$m/*.S))))))
+GUEST_ELFS := $(GUESTS:%=$(BUILD)/guests/%.elf)
+GUEST_OBJECTS := $(GUESTS:%=$(BUILD)/guests/%.embedded.o)
+
+.SUFFIXES:
+.SECONDARY:
+.DELETE_ON_ERROR:
+
+all: $(BUILD)/kvmspec ## build everything
+
+$(BUILD)/kvmspec: $(HARNESS) $(CASES) $(GUEST_OBJECTS) $(BUILD)/catalogue.o
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/%.o: %.c $(BUILD)/capabilities.inc
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/catalogue.o: harness/embed_catalogue.S cases/contracts.tsv
+	$(CC) -c -o $@ $<
+
+# Every capability that the headers know, for host.json.
+$(BUILD)/capabilities.inc: harness/kvm_compat.h
+	@mkdir -p $(@D)
+	$(CC) -E -dM $< | sed -nE 's/^#define (KVM_CAP_[A-Z0-9_]+) [0-9]+$$/CAPABILITY(\1)/p' | sort > $@
+
+define GUEST_MODE
+$(BUILD)/guests/$1/%.o: guests/$1/%.S guests/guest.h
+	@mkdir -p $$(@D)
+	$(CC) -m$(BITS_$1) -g -DMODE_$1 -Iguests -c -o $$@ $$<
+$(BUILD)/guests/$1/%.o: guests/any/%.S guests/guest.h
+	@mkdir -p $$(@D)
+	$(CC) -m$(BITS_$1) -g -DMODE_$1 -Iguests -c -o $$@ $$<
+$(BUILD)/guests/$1/%.elf: $(BUILD)/guests/$1/%.o guests/guest.ld
+	$(LD) -m $(EMULATION_$(BITS_$1)) -n --no-warn-rwx-segments -T guests/guest.ld -o $$@ $$<
+$(BUILD)/guests/$1/%.embedded.o: $(BUILD)/guests/$1/%.elf harness/embed_guest.S
+	$(CC) -c -DNAME=$1_$$* -DTITLE='"$1/$$*"' -DMODE=$(MODE_$1) -DFILE_NAME='"$$<"' \
+		-o $$@ harness/embed_guest.S
+endef
+$(foreach m,$(MODES),$(eval $(call GUEST_MODE,$m)))
+
+RUN_OPTIONS = $(if $(JOBS),--jobs=$(JOBS)) $(if $(OUT),--out='$(OUT)')
+
+check: $(BUILD)/kvmspec ## run the cases against this host's KVM
+	$(BUILD)/kvmspec $(RUN_OPTIONS) $(if $(FILTER),'$(FILTER)')
+
+list: $(BUILD)/kvmspec ## list the cases
+	@$(BUILD)/kvmspec --list $(if $(FILTER),'$(FILTER)')
+
+clean: ## remove what was built
+	rm -rf $(BUILD)
+
+.PHONY: all check list clean
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

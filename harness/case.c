@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+#include "case.h"
+
+#include "evidence.h"
+#include "host.h"
+#include "names.h"
+#include "vm.h"
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void describe_vcpu(struct vcpu *vcpu)
+{
+	/* not x(): an error here must not hide the failure */
+	if (x_try(vcpu, KVM_GET_REGS, &evidence->regs) < 0 ||
+	    x_try(vcpu, KVM_GET_SREGS, &evidence->sregs) < 0)
+		return;
+	evidence->has_regs = true;
+	evidence->has_loaded = vcpu->entered;
+	evidence->loaded = vcpu->loaded;
+	if (vcpu->vm->image)
+		guest_describe_address(vcpu->vm->image, evidence->regs.rip, evidence->rip_label,
+				       sizeof evidence->rip_label);
+}
+
+/* Only the first of several threads that end the case is heard. */
+static void claim_the_end(const char *file, int line)
+{
+	static pthread_mutex_t once = PTHREAD_MUTEX_INITIALIZER;
+
+	pthread_mutex_lock(&once);
+	snprintf(evidence->file, sizeof evidence->file, "%s", file);
+	evidence->line = line;
+}
+
+static _Noreturn void end(enum verdict verdict)
+{
+	__atomic_store_n(&evidence->verdict, verdict, __ATOMIC_RELEASE);
+	exit(verdict == VERDICT_SKIP ? EXIT_SUCCESS : EXIT_FAILURE);
+}
+
+_Noreturn void case_fail(struct vcpu *vcpu, const char *file, int line, const char *expected,
+			 const char *got, ...)
+{
+	va_list args;
+
+	claim_the_end(file, line);
+	snprintf(evidence->expected, sizeof evidence->expected, "%s", expected);
+	va_start(args, got);
+	vsnprintf(evidence->got, sizeof evidence->got, got, args);
+	va_end(args);
+	if (!vcpu)
+		vcpu = last_vcpu;
+	if (vcpu)
+		describe_vcpu(vcpu);
+	end(VERDICT_FAIL);
+}
+
+_Noreturn void case_end(int verdict, const char *file, int line, const char *reason, ...)
+{
+	va_list args;
+
+	claim_the_end(file, line);
+	va_start(args, reason);
+	vsnprintf(evidence->reason, sizeof evidence->reason, reason, args);
+	va_end(args);
+	end(verdict);
+}
+
+static bool need_is_met(const struct need *need, char *reason, size_t size)
+{
+	long answer;
+
+	switch (need->kind) {
+	case NEED_CAP:
+		answer = host_cap(need->cap);
+		snprintf(reason, size, "needs %s; this host answers %#lx", need->name, answer);
+		if (!need->mask)
+			return answer != 0;
+		snprintf(reason, size, "needs %s with bits %#x; this host answers %#lx", need->name,
+			 need->mask, answer);
+		return (answer & need->mask) == need->mask;
+	case NEED_VENDOR:
+		snprintf(reason, size, "needs vendor module %s; this host has %s", need->name,
+			 host.vendor);
+		return strcmp(host.vendor, need->name) == 0;
+	case NEED_CPUS:
+		answer = sysconf(_SC_NPROCESSORS_ONLN);
+		snprintf(reason, size, "needs %d %s; this host has %ld", need->count, need->name,
+			 answer);
+		return answer >= need->count;
+	default:
+		return true;
+	}
+}
+
+void case_run(const struct kvm_case *c, const struct guest_image *guest)
+{
+	char reason[256];
+
+	for (size_t i = 0; i < NEEDS_MAX; i++)
+		if (!need_is_met(&c->needs[i], reason, sizeof reason))
+			case_end(VERDICT_SKIP, c->file, c->line, "%s", reason);
+	c->run(guest);
+	__atomic_store_n(&evidence->verdict, VERDICT_PASS, __ATOMIC_RELEASE);
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Cases.
+ *
+ *	CASE(immediate_exit, run_returns_eintr_before_guest_entry,
+ *	     .contract = "run.immediate_exit.eintr", .each_mode = spin,
+ *	     .needs = { CAP(KVM_CAP_IMMEDIATE_EXIT) })
+ *	{
+ *		struct vcpu *vcpu = boot(guest);
+ *		…
+ *	}
+ *
+ * Each case runs in a process of its own, with a fresh VM. With .each_mode it runs once for each
+ * CPU mode, `guest` being the image for that mode.
+ */
+#ifndef KVMSPEC_CASE_H
+#define KVMSPEC_CASE_H
+
+#include "guest.h"
+#include "kvm_compat.h"
+
+#include <stdbool.h>
+
+/* What a host must have for the case to make sense; checked before the case runs. */
+struct need {
+	enum { NEED_NOTHING, NEED_CAP, NEED_VENDOR, NEED_CPUS } kind;
+	const char *name; /* "KVM_CAP_IMMEDIATE_EXIT", "kvm_amd" */
+	int cap;
+	int mask; /* NEED_CAP: these bits of the answer must be set; 0: the answer is not 0 */
+	int count;
+};
+
+#define NEEDS_MAX 6
+
+/* KVM_CHECK_EXTENSION answers with something other than 0. */
+#define CAP(c) { .kind = NEED_CAP, .name = #c, .cap = (c) }
+/* The answer has all of these bits. */
+#define CAP_BITS(c, bits) { .kind = NEED_CAP, .name = #c, .cap = (c), .mask = (bits) }
+/* The vendor module is this one. */
+#define VENDOR(module) { .kind = NEED_VENDOR, .name = module }
+/* This many online host CPUs. */
+#define CPUS(n) { .kind = NEED_CPUS, .name = "host CPUs", .count = (n) }
+
+struct kvm_case {
+	const char *area, *name, *file;
+	int line;
+	void (*run)(const struct guest_image *guest);
+
+	const char *contract;			    /* id in cases/contracts.tsv */
+	const struct guest_image *const *each_mode; /* MODE_COUNT images */
+	struct need needs[NEEDS_MAX];
+	double timeout;	 /* seconds; 0: the default, 10 */
+	bool on_request; /* runs only when a filter begins with its area */
+};
+
+#define CASE(area_, name_, ...)                                                                    \
+	static void area_##_##name_(const struct guest_image *guest);                              \
+	static const struct kvm_case case_##area_##_##name_ = { .area = #area_,                    \
+								.name = #name_,                    \
+								.file = __FILE__,                  \
+								.line = __LINE__,                  \
+								.run = area_##_##name_,            \
+								__VA_ARGS__ };                     \
+	__attribute__((used, section("kvm_cases"))) static const struct kvm_case                   \
+		*const ref_##area_##_##name_ = &case_##area_##_##name_;                            \
+	static void area_##_##name_(__attribute__((unused)) const struct guest_image *guest)
+
+/*
+ * Ends the case at once, from any thread. fail(): the KVM under test does not keep the contract.
+ * skip(): this host lacks what the case needs. error(): something else got in the way.
+ */
+#define fail(expected, ...) case_fail(NULL, __FILE__, __LINE__, (expected), __VA_ARGS__)
+#define skip(...)	    case_end(VERDICT_SKIP, __FILE__, __LINE__, __VA_ARGS__)
+#define error(...)	    case_end(VERDICT_ERROR, __FILE__, __LINE__, __VA_ARGS__)
+
+struct vcpu;
+
+/* Runs the case in this process: SKIP if a need is not met, PASS if it returns. */
+void case_run(const struct kvm_case *c, const struct guest_image *guest);
+
+_Noreturn void case_fail(struct vcpu *vcpu, const char *file, int line, const char *expected,
+			 const char *got, ...) __attribute__((format(printf, 5, 6)));
+_Noreturn void case_end(int verdict, const char *file, int line, const char *reason, ...)
+	__attribute__((format(printf, 4, 5)));
+
+#endif

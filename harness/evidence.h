@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a case leaves behind: written by the case while it runs, in memory that it shares with the
+ * runner, so that a crash, a hang or a kill loses nothing. Plain data, raw and undecoded; the runner
+ * turns it into the case's record (runner/record.c).
+ */
+#ifndef KVMSPEC_EVIDENCE_H
+#define KVMSPEC_EVIDENCE_H
+
+#include "ioctl.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum verdict {
+	VERDICT_RUNNING, /* still unknown: a case that ends so crashed or was killed */
+	VERDICT_PASS,
+	VERDICT_FAIL,
+	VERDICT_SKIP,  /* this host lacks what the case needs */
+	VERDICT_KNOWN, /* failed, as a listed deviation says; decided by the runner */
+	VERDICT_ERROR, /* harness, guest or time-out got in the way; no statement about KVM */
+};
+
+#define EVIDENCE_EXITS	16	/* the last returns of KVM_RUN */
+#define EVIDENCE_UNION	64	/* bytes of kvm_run's exit union that are kept */
+#define EVIDENCE_ERRNOS 134	/* 0: success; EHWPOISON (133) is the highest */
+
+/* One return of KVM_RUN. */
+struct exit_event {
+	int32_t result; /* 0, or -errno */
+	uint32_t exit_reason;
+	uint32_t vcpu_id;
+	uint8_t data[EVIDENCE_UNION]; /* kvm_run from .hw on */
+	uint8_t io_data[8];	      /* KVM_EXIT_IO: the first bytes at data_offset */
+};
+
+struct evidence {
+	/* enum verdict; written last, atomically */
+	uint32_t verdict;
+
+	/* What is being checked, or what failed. */
+	char file[128];
+	uint32_t line;
+	char expected[1024];
+	char got[2048];
+	char reason[1024]; /* of a skip or an error */
+
+	/* The vCPU at the failure. */
+	bool has_regs;
+	bool has_loaded;
+	char guest[64];	   /* "real16/hlt_loop" */
+	char rip_label[96]; /* "entry+0x1", or "" outside of the image */
+	struct kvm_regs loaded, regs;
+	struct kvm_sregs sregs;
+
+	uint64_t exit_count; /* the ring's next slot is exit_count % EVIDENCE_EXITS */
+	struct exit_event exits[EVIDENCE_EXITS];
+
+	/* How often each ioctl returned success (0) and each errno; saturating. */
+	uint16_t ioctls[IOCTL_COUNT][EVIDENCE_ERRNOS];
+};
+
+/* Of the case that runs in this process. Outside of a case: memory that nobody reads. */
+extern struct evidence *evidence;
+
+#endif

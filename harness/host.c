@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT
+#include "host.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+struct host host = { .kvm.kvm_fd = { .fd = -1, .kind = FD_SYSTEM } };
+
+static char problem[512];
+
+/* Names the group that owns the device, or its number. Not getgrgid(): it needs shared libraries. */
+static const char *group_of(const char *path, char *buf, size_t size)
+{
+	struct stat st = { .st_gid = 0 };
+	FILE *f = fopen("/etc/group", "re");
+	const struct group *g;
+
+	stat(path, &st);
+	snprintf(buf, size, "%u", (unsigned)st.st_gid);
+	while (f && (g = fgetgrent(f)))
+		if (g->gr_gid == st.st_gid)
+			snprintf(buf, size, "%s", g->gr_name);
+	if (f)
+		fclose(f);
+	return buf;
+}
+
+static const char *explain_open(const char *path, int err)
+{
+	char group[64];
+
+	switch (err) {
+	case ENOENT:
+	case ENODEV:
+	case ENXIO:
+		snprintf(problem, sizeof problem,
+			 "%s does not exist: KVM is not available here. Load the vendor's module "
+			 "(modprobe kvm_amd, or kvm_intel), or enable virtualisation in the firmware, "
+			 "or nested virtualisation on the machine that hosts this one.",
+			 path);
+		break;
+	case EACCES:
+	case EPERM:
+		group_of(path, group, sizeof group);
+		snprintf(problem, sizeof problem,
+			 "no permission to open %s, which belongs to group '%s'. Join it: "
+			 "sudo usermod -aG %s \"$USER\", then log in again.",
+			 path, group, group);
+		break;
+	default:
+		snprintf(problem, sizeof problem, "cannot open %s: %s", path, strerror(err));
+	}
+	return problem;
+}
+
+static void find_cpu(void)
+{
+	FILE *f = fopen("/proc/cpuinfo", "re");
+	char line[256];
+
+	while (f && fgets(line, sizeof line, f)) {
+		if (strncmp(line, "model name", 10) == 0 && strchr(line, ':')) {
+			line[strcspn(line, "\n")] = '\0';
+			snprintf(host.cpu, sizeof host.cpu, "%s", strchr(line, ':') + 2);
+			break;
+		}
+	}
+	if (f)
+		fclose(f);
+}
+
+static void find_vendor(void)
+{
+	static const char *const modules[] = { "kvm_amd", "kvm_intel", "kvm_pvm" };
+
+	snprintf(host.vendor, sizeof host.vendor, "kvm");
+	for (size_t i = 0; i < sizeof modules / sizeof *modules; i++) {
+		char path[64];
+
+		snprintf(path, sizeof path, "/sys/module/%s", modules[i]);
+		if (access(path, F_OK) == 0)
+			snprintf(host.vendor, sizeof host.vendor, "%s", modules[i]);
+	}
+}
+
+/* Asked once: each CPUID instruction behind it may trap, which is slow on a nested host. */
+static const char *read_supported_cpuid(void)
+{
+	host.cpuid = calloc(1, sizeof *host.cpuid +
+				       CPUID_ENTRIES_MAX * sizeof(struct kvm_cpuid_entry2));
+	if (!host.cpuid)
+		return "out of memory";
+	host.cpuid->nent = CPUID_ENTRIES_MAX;
+	if (x_try(&host.kvm, KVM_GET_SUPPORTED_CPUID, host.cpuid) < 0) {
+		snprintf(problem, sizeof problem, "KVM_GET_SUPPORTED_CPUID fails: %s",
+			 strerror(errno));
+		return problem;
+	}
+	return NULL;
+}
+
+const char *host_open(const char *path)
+{
+	struct utsname uts;
+	const char *engine = getenv("KVMSPEC_ENGINE");
+	int version;
+
+	host.engine = engine && *engine ? engine : "host";
+	uname(&uts);
+	snprintf(host.kernel, sizeof host.kernel, "%s", uts.release);
+	find_cpu();
+	find_vendor();
+
+	host.kvm.kvm_fd.fd = open(path, O_RDWR | O_CLOEXEC);
+	if (host.kvm.kvm_fd.fd < 0)
+		return explain_open(path, errno);
+	version = x_try(&host.kvm, KVM_GET_API_VERSION);
+	if (version == -ENOTTY || version == -EINVAL) {
+		snprintf(problem, sizeof problem, "%s is not KVM: KVM_GET_API_VERSION fails (%s)",
+			 path, strerror(-version));
+		return problem;
+	}
+	if (version != KVM_API_VERSION) {
+		snprintf(problem, sizeof problem,
+			 "%s answers KVM_GET_API_VERSION with %d instead of %d: applications must "
+			 "refuse to run with any other version (api.rst, KVM_GET_API_VERSION).",
+			 path, version, KVM_API_VERSION);
+		return problem;
+	}
+	host.run_size = x_try(&host.kvm, KVM_GET_VCPU_MMAP_SIZE);
+	return read_supported_cpuid();
+}
+
+void host_hold_vm(void)
+{
+	int vm = ioctl(host.kvm.kvm_fd.fd, KVM_CREATE_VM, 0);
+
+	if (vm >= 0)
+		ioctl(vm, KVM_CREATE_VCPU, 0);
+}
+
+int host_cap(int cap)
+{
+	int answer = x_try(&host.kvm, KVM_CHECK_EXTENSION, cap);
+
+	return answer < 0 ? 0 : answer;
+}

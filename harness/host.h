@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* The KVM under test: /dev/kvm, opened once by the runner before any case is forked. */
+#ifndef KVMSPEC_HOST_H
+#define KVMSPEC_HOST_H
+
+#include "ioctl.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define CPUID_ENTRIES_MAX 256 /* KVM_MAX_CPUID_ENTRIES in the kernel */
+
+/* The system file descriptor of /dev/kvm. */
+struct kvm {
+	struct kvm_fd kvm_fd;
+};
+
+struct host {
+	struct kvm kvm;
+	char vendor[32];     /* the vendor module: "kvm_amd", "kvm_intel", "kvm_pvm", or "kvm" if built in */
+	char kernel[96];     /* uname -r */
+	char cpu[96];	     /* /proc/cpuinfo's model name */
+	const char *engine;  /* $KVMSPEC_ENGINE: "host" unless a lab sets it */
+	size_t run_size;     /* KVM_GET_VCPU_MMAP_SIZE, bytes */
+	struct kvm_cpuid2 *cpuid; /* KVM_GET_SUPPORTED_CPUID */
+};
+
+extern struct host host;
+
+/*
+ * Opens path (normally /dev/kvm) and asks KVM what it is. Returns NULL, or a message for the user
+ * that says what is wrong and what to do about it (static buffer).
+ */
+const char *host_open(const char *path);
+
+/*
+ * Creates a VM with a vCPU that stays until the runner ends. Without it KVM would enable and
+ * disable virtualisation, and patch its static keys, for every case: that is slow, and on
+ * emulated CPUs racy.
+ */
+void host_hold_vm(void);
+
+/* KVM_CHECK_EXTENSION on the system file descriptor: 0 if absent. */
+int host_cap(int cap);
+
+#endif

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+#include "ioctl.h"
+
+#include "case.h"
+#include "evidence.h"
+#include "names.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+const struct ioctl_info ioctl_table[IOCTL_COUNT] = {
+#define IOCTL(name, kinds, type) [INDEX_##name] = { #name, name, kinds },
+	IOCTLS(IOCTL)
+#undef IOCTL
+};
+
+static struct evidence nobody_reads_this;
+struct evidence *evidence = &nobody_reads_this;
+
+static void record(enum ioctl_index which, int err)
+{
+	uint16_t *count = &evidence->ioctls[which][err < EVIDENCE_ERRNOS ? err : 0];
+	uint16_t seen = __atomic_load_n(count, __ATOMIC_RELAXED);
+
+	if (seen < UINT16_MAX) /* two threads may lose a count, never make one up */
+		__atomic_store_n(count, seen + 1, __ATOMIC_RELAXED);
+}
+
+int kvm_ioctl(const struct kvm_fd *fd, enum ioctl_index which, unsigned long arg)
+{
+	int result = ioctl(fd->fd, ioctl_table[which].nr, arg);
+
+	if (result < 0)
+		result = -errno;
+	record(which, result < 0 ? -result : 0);
+	return result;
+}
+
+int kvm_ioctl_checked(const struct kvm_fd *fd, enum ioctl_index which, unsigned long arg,
+		      const char *file, int line)
+{
+	int result = kvm_ioctl(fd, which, arg);
+
+	if (result < 0) {
+		char expected[64];
+
+		snprintf(expected, sizeof expected, "%s succeeds", ioctl_table[which].name);
+		case_fail(NULL, file, line, expected, "%s fails with %s (%s)",
+			  ioctl_table[which].name, errno_name(-result), strerror(-result));
+	}
+	return result;
+}

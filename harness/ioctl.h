@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The one function that issues KVM's ioctls, and the typed forms that cases use:
+ *
+ *	x(vcpu, KVM_GET_REGS, &regs)		must succeed, or the case fails with a decoded error
+ *	x_try(vcpu, KVM_GET_REGS, &regs)	returns what a kernel function would: -errno on error
+ *	x_raw(vcpu, KVM_GET_REGS, 0x123)	as x_try, with any number as the argument: bad input
+ *
+ * A wrong argument type, or an ioctl on the wrong kind of file descriptor, does not compile with
+ * x() and x_try(). See x86/ioctls.h for the table.
+ */
+#ifndef KVMSPEC_IOCTL_H
+#define KVMSPEC_IOCTL_H
+
+#include "kvm_compat.h"
+#include "x86/ioctls.h"
+
+enum fd_kind { FD_SYSTEM = 1, FD_VM = 2, FD_VCPU = 4, FD_DEVICE = 8 };
+
+/* A KVM file descriptor; the first member of struct vm, struct vcpu, … */
+struct kvm_fd {
+	int fd;
+	enum fd_kind kind;
+};
+
+enum ioctl_index {
+#define IOCTL(name, kinds, type) INDEX_##name,
+	IOCTLS(IOCTL)
+#undef IOCTL
+	IOCTL_COUNT
+};
+
+enum {
+#define IOCTL(name, kinds, type) KINDS_##name = (kinds),
+	IOCTLS(IOCTL)
+#undef IOCTL
+};
+
+#define IOCTL(name, kinds, type) typedef type arg_##name;
+IOCTLS(IOCTL)
+#undef IOCTL
+
+struct ioctl_info {
+	const char *name; /* "KVM_RUN" */
+	unsigned long nr; /* KVM_RUN */
+	int kinds;
+};
+
+extern const struct ioctl_info ioctl_table[IOCTL_COUNT];
+
+/*
+ * Issues the ioctl and records what it returned. Returns its result, or -errno.
+ * where: "file:line" of the case, for the trace.
+ */
+int kvm_ioctl(const struct kvm_fd *fd, enum ioctl_index which, unsigned long arg);
+
+/* As kvm_ioctl(), but an error ends the case as a failure. */
+int kvm_ioctl_checked(const struct kvm_fd *fd, enum ioctl_index which, unsigned long arg,
+		      const char *file, int line);
+
+struct kvm;
+struct vm;
+struct vcpu;
+struct device;
+
+#define KIND_OF(object)                                                                            \
+	_Generic((object),                                                                         \
+		struct kvm *: FD_SYSTEM,                                                           \
+		struct vm *: FD_VM,                                                                \
+		struct vcpu *: FD_VCPU,                                                            \
+		struct device *: FD_DEVICE)
+
+/* clang-format off: an ioctl that takes nothing needs no argument here */
+#define x(object, name, ...) \
+	kvm_ioctl_checked(&(object)->kvm_fd, INDEX_##name, \
+			  IOCTL_ARG(object, #name, KINDS_##name, arg_##name, __VA_ARGS__), \
+			  __FILE__, __LINE__)
+#define x_try(object, name, ...) \
+	kvm_ioctl(&(object)->kvm_fd, INDEX_##name, \
+		  IOCTL_ARG(object, #name, KINDS_##name, arg_##name, __VA_ARGS__))
+#define x_raw(object, name, arg) \
+	kvm_ioctl(&(object)->kvm_fd, INDEX_##name, (unsigned long)(arg))
+
+#define IOCTL_ARG(object, text, kinds, type, ...) \
+	({ \
+		_Static_assert(((kinds) & KIND_OF(object)) != 0, \
+			       text " is no ioctl of this file descriptor"); \
+		type ioctl_arg_ = (type)0; \
+		__VA_OPT__(ioctl_arg_ = __VA_ARGS__;) \
+		(unsigned long)ioctl_arg_; \
+	})
+/* clang-format on */
+
+#endif

@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: MIT
+/* The program: chooses cases, lets Criterion run them, reports. */
+#include "runner/run.h"
+
+#include "host.h"
+
+#include <criterion/criterion.h>
+#include <criterion/internal/test.h>
+#include <criterion/options.h>
+#include <errno.h>
+#include <fnmatch.h>
+#include <getopt.h>
+#include <limits.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#define DEFAULT_TIMEOUT 10.0 /* seconds */
+
+extern const struct kvm_case *const __start_kvm_cases[], *const __stop_kvm_cases[];
+
+struct options {
+	char **filters; /* NULL-terminated; none: every case that is not on request */
+	const char *out, *kvm;
+	long jobs, repeat;
+	double timeout_scale;
+	bool list, catalogue;
+};
+
+static struct run run;
+static unsigned long long started_ns;
+
+static unsigned long long now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000000ull + t.tv_nsec;
+}
+
+static _Noreturn void die(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static _Noreturn void die(const char *format, ...)
+{
+	va_list args;
+
+	fflush(stdout);
+	fputs("kvmspec: ", stderr);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+	exit(EXIT_CANNOT_RUN);
+}
+
+static const char usage[] =
+	"Usage: kvmspec [OPTION]... [FILTER]...\n"
+	"Runs the cases against this host's KVM; with filters, those whose id matches one of them.\n"
+	"A filter is a shell pattern ('signals/*') or an area or case name ('signals').\n"
+	"\n"
+	"  -j, --jobs=N           run N cases at a time (default: the number of CPUs)\n"
+	"  -o, --out=DIR          write the results to DIR (default: a new directory under\n"
+	"                         results/runs, with results/latest pointing to it)\n"
+	"  -l, --list             list the cases instead of running them\n"
+	"      --catalogue        list every case, its contract and its source, for tools\n"
+	"      --repeat=N         run each case N times\n"
+	"      --timeout-scale=F  allow the cases F times as long\n"
+	"      --kvm=PATH         use PATH instead of /dev/kvm\n"
+	"      --version          print the version\n"
+	"  -h, --help             print this\n"
+	"\n"
+	"Exit status: 0 nothing failed, 1 a case failed, 2 the run could not start or its results\n"
+	"could not be written, 130 interrupted.\n";
+
+static long parse_count(const char *option, const char *value)
+{
+	char *end;
+	long n;
+
+	errno = 0;
+	n = strtol(value, &end, 10);
+	if (errno || *end || end == value || n < 1 || n > 1000000)
+		die("%s takes a number from 1 to 1000000, not '%s'", option, value);
+	return n;
+}
+
+static double parse_scale(const char *value)
+{
+	char *end;
+	double f = strtod(value, &end);
+
+	if (*end || end == value || !(f > 0 && f <= 1000))
+		die("--timeout-scale takes a number above 0 and up to 1000, not '%s'", value);
+	return f;
+}
+
+static struct options parse_options(int argc, char **argv)
+{
+	enum { CATALOGUE = 256, REPEAT, TIMEOUT_SCALE, KVM, VERSION };
+	static const struct option longs[] = {
+		{ "jobs", required_argument, NULL, 'j' },
+		{ "out", required_argument, NULL, 'o' },
+		{ "list", no_argument, NULL, 'l' },
+		{ "catalogue", no_argument, NULL, CATALOGUE },
+		{ "repeat", required_argument, NULL, REPEAT },
+		{ "timeout-scale", required_argument, NULL, TIMEOUT_SCALE },
+		{ "kvm", required_argument, NULL, KVM },
+		{ "version", no_argument, NULL, VERSION },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
+	};
+	struct options o = {
+		.kvm = "/dev/kvm",
+		.jobs = sysconf(_SC_NPROCESSORS_ONLN),
+		.repeat = 1,
+		.timeout_scale = 1,
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "j:o:lh", longs, NULL)) != -1) {
+		switch (c) {
+		case 'j':
+			o.jobs = parse_count("--jobs", optarg);
+			break;
+		case 'o':
+			o.out = optarg;
+			break;
+		case 'l':
+			o.list = true;
+			break;
+		case CATALOGUE:
+			o.catalogue = true;
+			break;
+		case REPEAT:
+			o.repeat = parse_count("--repeat", optarg);
+			break;
+		case TIMEOUT_SCALE:
+			o.timeout_scale = parse_scale(optarg);
+			break;
+		case KVM:
+			o.kvm = optarg;
+			break;
+		case VERSION:
+			puts("kvmspec " KVMSPEC_VERSION);
+			exit(EXIT_SUCCESS);
+		case 'h':
+			fputs(usage, stdout);
+			exit(EXIT_SUCCESS);
+		default:
+			die("try 'kvmspec --help'"); /* getopt has said what is wrong */
+		}
+	}
+	o.filters = argv + optind;
+	return o;
+}
+
+/* Whether a filter names the case, or an area or each-mode case that it belongs to. */
+static bool matches(const char *filter, const char *id)
+{
+	char below[256];
+
+	snprintf(below, sizeof below, "%s/*", filter);
+	return fnmatch(filter, id, 0) == 0 || fnmatch(below, id, 0) == 0;
+}
+
+static bool is_chosen(const struct options *o, const struct kvm_case *c, const char *id)
+{
+	size_t area = strlen(c->area);
+
+	if (!*o->filters)
+		return !c->on_request;
+	for (char **filter = o->filters; *filter; filter++)
+		if (matches(*filter, id) &&
+		    (!c->on_request || strncmp(*filter, c->area, area) == 0))
+			return true;
+	return false;
+}
+
+static char *make_id(const struct kvm_case *c, const struct guest_image *guest)
+{
+	char *id;
+
+	if (asprintf(&id, "%s/%s%s%s", c->area, c->name, guest ? "/" : "",
+		     guest ? cpu_mode_names[guest->mode] : "") < 0)
+		die("out of memory");
+	return id;
+}
+
+static void plan_case(const struct options *o, const struct kvm_case *c,
+		      const struct guest_image *guest)
+{
+	char *id = make_id(c, guest);
+
+	if (!is_chosen(o, c, id)) {
+		free(id);
+		return;
+	}
+	run.plan = realloc(run.plan, (run.planned + o->repeat) * sizeof *run.plan);
+	if (!run.plan)
+		die("out of memory");
+	for (long i = 1; i <= o->repeat; i++) {
+		char *repeated = id;
+
+		if (o->repeat > 1 && asprintf(&repeated, "%s/%ld", id, i) < 0)
+			die("out of memory");
+		run.plan[run.planned++] = (struct planned){ c, guest, repeated };
+	}
+}
+
+static int by_id(const void *a, const void *b)
+{
+	return strcmp(((const struct planned *)a)->id, ((const struct planned *)b)->id);
+}
+
+static void plan(const struct options *o)
+{
+	for (const struct kvm_case *const *c = __start_kvm_cases; c < __stop_kvm_cases; c++) {
+		if (!(*c)->each_mode)
+			plan_case(o, *c, NULL);
+		for (int mode = 0; (*c)->each_mode && mode < MODE_COUNT; mode++)
+			plan_case(o, *c, (*c)->each_mode[mode]);
+	}
+	if (!run.planned)
+		die("no case matches %s. 'kvmspec --list' shows what there is.",
+		    *o->filters ? *o->filters : "");
+	qsort(run.plan, run.planned, sizeof *run.plan, by_id);
+}
+
+/* The plan's entry that Criterion knows as this suite and test. */
+static const struct planned *find_planned(const char *area, const char *name)
+{
+	char id[256];
+
+	snprintf(id, sizeof id, "%s/%s", area, name);
+	return bsearch(&(struct planned){ .id = id }, run.plan, run.planned, sizeof *run.plan, by_id);
+}
+
+/* In the case's process. */
+
+static const struct planned *mine;
+
+static void enter_child(const char *area, const char *name, void *shared)
+{
+	evidence = shared;
+	mine = find_planned(area, name);
+}
+
+static void run_mine(void)
+{
+	case_run(mine->c, mine->guest);
+}
+
+static void test_main(void)
+{
+	criterion_internal_test_setup();
+	criterion_internal_test_main(run_mine);
+	criterion_internal_test_teardown();
+}
+
+/* In the runner. */
+
+static void case_ended(const struct sandbox_end *end)
+{
+	const struct planned *planned = find_planned(end->area, end->name);
+
+	reports_add(&run, make_record(planned, end));
+	terminal_progress(&run);
+}
+
+static void finish(void)
+{
+	run.seconds = (now_ns() - started_ns) / 1e9;
+	reports_close(&run);
+	terminal_summary(&run);
+}
+
+static void was_interrupted(void)
+{
+	run.interrupted = true;
+	finish();
+	_exit(EXIT_INTERRUPTED);
+}
+
+static void on_interrupt(int sig)
+{
+	(void)sig;
+	sandbox_interrupt();
+}
+
+static void register_with_criterion(struct criterion_test_set *set, const struct options *o)
+{
+	for (size_t i = 0; i < run.planned; i++) {
+		const struct planned *p = &run.plan[i];
+		struct criterion_test_extra_data *data = calloc(1, sizeof *data);
+		double timeout = p->c->timeout > 0 ? p->c->timeout : DEFAULT_TIMEOUT;
+
+		if (!data)
+			die("out of memory");
+		data->identifier_ = p->id;
+		data->file_ = p->c->file;
+		data->line_ = p->c->line;
+		data->timeout = timeout * o->timeout_scale;
+		criterion_register_test(set, &(struct criterion_test){
+						     .name = strchr(p->id, '/') + 1,
+						     .category = p->c->area,
+						     .test = test_main,
+						     .data = data,
+					     });
+	}
+}
+
+/* Criterion's own words: none. Its results are in the records. */
+static struct criterion_logger silent;
+
+static void run_all(const struct options *o)
+{
+	struct criterion_test_set *set;
+
+	sandbox_hooks = (struct sandbox_hooks){
+		.shared_size = sizeof(struct evidence),
+		.in_child = enter_child,
+		.ended = case_ended,
+		.interrupted = was_interrupted,
+		.keep_fd = host.kvm.kvm_fd.fd,
+	};
+	criterion_options.logger = &silent;
+	criterion_options.jobs = o->jobs;
+	set = criterion_initialize();
+	register_with_criterion(set, o);
+	criterion_run_all_tests(set);
+	criterion_finalize(set);
+}
+
+static void handle_signals(void)
+{
+	struct sigaction action = { .sa_handler = on_interrupt };
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGHUP, &action, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is a write error like a full disk */
+}
+
+static void list(void)
+{
+	for (size_t i = 0; i < run.planned; i++)
+		puts(run.plan[i].id);
+}
+
+/* Also what runs on request only; tab-separated. */
+static void catalogue(void)
+{
+	for (const struct kvm_case *const *c = __start_kvm_cases; c < __stop_kvm_cases; c++)
+		printf("%s/%s\t%s\t%s:%d\n", (*c)->area, (*c)->name,
+		       (*c)->contract ? (*c)->contract : "", (*c)->file, (*c)->line);
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = parse_options(argc, argv);
+	const char *problem;
+
+	if (o.catalogue) {
+		catalogue();
+		return EXIT_SUCCESS;
+	}
+	plan(&o);
+	if (o.list) {
+		list();
+		return EXIT_SUCCESS;
+	}
+	problem = host_open(o.kvm);
+	if (problem)
+		die("%s", problem);
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	handle_signals();
+	host_hold_vm();
+	run.host = host_facts(argc, argv);
+	run.records = json_array();
+	problem = reports_open(&run, o.out);
+	if (problem)
+		die("%s", problem);
+	terminal_begin(&run);
+	started_ns = now_ns();
+	run_all(&o);
+	finish();
+	if (run.lost)
+		return EXIT_CANNOT_RUN;
+	return run_count(&run, "fail") + run_count(&run, "error") ? EXIT_FAILED : EXIT_SUCCESS;
+}

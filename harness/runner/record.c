@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: MIT
+#include "runner/run.h"
+
+#include "names.h"
+
+#include <stddef.h>
+#include <string.h>
+
+const char *verdict_name(enum verdict verdict)
+{
+	static const char *const names[] = {
+		[VERDICT_RUNNING] = "error", [VERDICT_PASS] = "pass",	[VERDICT_FAIL] = "fail",
+		[VERDICT_SKIP] = "skip",     [VERDICT_KNOWN] = "known", [VERDICT_ERROR] = "error",
+	};
+
+	return names[verdict];
+}
+
+/* Length of the UTF-8 sequence at s (at most len bytes), or 0 if it is none. */
+static size_t utf8_length(const unsigned char *s, size_t len)
+{
+	static const struct {
+		unsigned char mask, lead;
+		uint32_t least;
+	} forms[] = { { 0x80, 0x00, 0 }, { 0xe0, 0xc0, 0x80 }, { 0xf0, 0xe0, 0x800 },
+		      { 0xf8, 0xf0, 0x10000 } };
+
+	for (size_t n = 1; n <= 4; n++) {
+		uint32_t point = s[0] & ~forms[n - 1].mask;
+
+		if ((s[0] & forms[n - 1].mask) != forms[n - 1].lead || n > len)
+			continue;
+		for (size_t i = 1; i < n; i++) {
+			if ((s[i] & 0xc0) != 0x80)
+				return 0;
+			point = point << 6 | (s[i] & 0x3f);
+		}
+		if (point < forms[n - 1].least || point > 0x10ffff ||
+		    (point >= 0xd800 && point <= 0xdfff) || point == 0xfffe || point == 0xffff)
+			return 0;
+		return n;
+	}
+	return 0;
+}
+
+/*
+ * A JSON string of bytes that a case wrote: what is not UTF-8, and the control characters that XML
+ * cannot hold, become \xNN, so that every report shows the same text.
+ */
+static json_t *text(const char *bytes, size_t len)
+{
+	char *clean = malloc(len * 4 + 1), *out = clean;
+	json_t *result;
+
+	if (!clean)
+		return json_string("(out of memory)");
+	for (size_t i = 0; i < len;) {
+		unsigned char c = (unsigned char)bytes[i];
+		size_t n = utf8_length((const unsigned char *)bytes + i, len - i);
+
+		if (n == 0 || (c < 0x20 && c != '\n' && c != '\t') || c == 0x7f) {
+			out += sprintf(out, "\\x%02x", c);
+			i++;
+		} else {
+			memcpy(out, bytes + i, n);
+			out += n;
+			i += n;
+		}
+	}
+	*out = '\0';
+	result = json_string(clean);
+	free(clean);
+	return result;
+}
+
+static json_t *field_text(const char *field)
+{
+	return text(field, strlen(field));
+}
+
+static json_t *hex(uint64_t value)
+{
+	return json_sprintf("0x%llx", (unsigned long long)value);
+}
+
+#define REGISTER(name) { #name, offsetof(struct kvm_regs, name) }
+
+/* All general registers; those that changed since the guest was loaded also say from what. */
+static json_t *registers(const struct evidence *e)
+{
+	static const struct {
+		const char *name;
+		size_t offset;
+	} regs[] = {
+		REGISTER(rip), REGISTER(rflags), REGISTER(rax), REGISTER(rbx), REGISTER(rcx),
+		REGISTER(rdx), REGISTER(rsi),	 REGISTER(rdi), REGISTER(rsp), REGISTER(rbp),
+		REGISTER(r8),  REGISTER(r9),	 REGISTER(r10), REGISTER(r11), REGISTER(r12),
+		REGISTER(r13), REGISTER(r14),	 REGISTER(r15),
+	};
+	json_t *object = json_object();
+
+	for (size_t i = 0; i < sizeof regs / sizeof *regs; i++) {
+		uint64_t now, was;
+
+		memcpy(&now, (const char *)&e->regs + regs[i].offset, sizeof now);
+		memcpy(&was, (const char *)&e->loaded + regs[i].offset, sizeof was);
+		if (e->has_loaded && now != was)
+			json_object_set_new(object, regs[i].name,
+					    json_sprintf("0x%llx (was 0x%llx)",
+							 (unsigned long long)now,
+							 (unsigned long long)was));
+		else
+			json_object_set_new(object, regs[i].name, hex(now));
+	}
+	return object;
+}
+
+static json_t *system_registers(const struct evidence *e)
+{
+	return json_pack("{so so so so so so}", "cs", hex(e->sregs.cs.selector), "cr0",
+			 hex(e->sregs.cr0), "cr2", hex(e->sregs.cr2), "cr3", hex(e->sregs.cr3),
+			 "cr4", hex(e->sregs.cr4), "efer", hex(e->sregs.efer));
+}
+
+static json_t *last_exits(const struct evidence *e)
+{
+	uint64_t n = e->exit_count, first = n > EVIDENCE_EXITS ? n - EVIDENCE_EXITS : 0;
+	json_t *array = json_array();
+	char buf[256];
+
+	for (uint64_t i = first; i < n; i++) {
+		const struct exit_event *event = &e->exits[i % EVIDENCE_EXITS];
+
+		describe_exit(event, buf, sizeof buf);
+		json_array_append_new(array, event->vcpu_id ?
+						     json_sprintf("vCPU %u: %s", event->vcpu_id, buf) :
+						     json_string(buf));
+	}
+	return array;
+}
+
+static json_t *ioctl_results(const struct evidence *e)
+{
+	json_t *object = json_object();
+
+	for (size_t i = 0; i < IOCTL_COUNT; i++) {
+		json_t *results = NULL;
+
+		for (int err = 0; err < EVIDENCE_ERRNOS; err++) {
+			if (!e->ioctls[i][err])
+				continue;
+			if (!results) {
+				results = json_object();
+				json_object_set_new(object, ioctl_table[i].name, results);
+			}
+			json_object_set_new(results, err ? errno_name(err) : "ok",
+					    json_integer(e->ioctls[i][err]));
+		}
+	}
+	return object;
+}
+
+/* How a process ended that should have ended otherwise; NULL if it ended as its verdict says. */
+static json_t *abnormal_end(const struct evidence *e, const struct sandbox_end *end)
+{
+	if (end->timed_out)
+		return json_sprintf("time-out: killed after %.1f s%s", end->seconds,
+				    e->exit_count ? "" : ", before KVM_RUN returned for the first time");
+	if (end->signal)
+		return json_sprintf("killed by signal %d (%s)", end->signal,
+				    sigabbrev_np(end->signal));
+	if (e->verdict == VERDICT_RUNNING)
+		return json_sprintf("the case's process ended with status %d before the case did",
+				    end->exit_status);
+	if (e->verdict == VERDICT_PASS && end->exit_status)
+		return json_sprintf("the case's process ended with status %d after the case",
+				    end->exit_status);
+	return NULL;
+}
+
+static void add_state(json_t *record, const struct evidence *e)
+{
+	if (e->guest[0])
+		json_object_set_new(record, "guest", field_text(e->guest));
+	if (e->has_regs) {
+		json_object_set_new(record, "at_label", field_text(e->rip_label));
+		json_object_set_new(record, "registers", registers(e));
+		json_object_set_new(record, "system_registers", system_registers(e));
+	}
+	json_object_set_new(record, "last_exits", last_exits(e));
+}
+
+json_t *make_record(const struct planned *planned, const struct sandbox_end *end)
+{
+	const struct kvm_case *c = planned->c;
+	struct evidence *e = end->shared;
+	json_t *abnormal = abnormal_end(e, end);
+	enum verdict verdict = abnormal ? VERDICT_ERROR : e->verdict;
+	bool ended_early = e->file[0] && !abnormal;
+	json_t *record = json_pack("{si ss ss sf so}", "schema", RECORD_SCHEMA, "case", planned->id,
+				   "verdict", verdict_name(verdict), "seconds", end->seconds, "at",
+				   json_sprintf("%s:%u", ended_early ? e->file : c->file,
+						ended_early ? e->line : (unsigned)c->line));
+
+	if (c->contract)
+		json_object_set_new(record, "contract", json_string(c->contract));
+	if (abnormal)
+		json_object_set_new(record, "reason", abnormal);
+	else if (e->reason[0])
+		json_object_set_new(record, "reason", field_text(e->reason));
+	if (verdict == VERDICT_FAIL) {
+		json_object_set_new(record, "expected", field_text(e->expected));
+		json_object_set_new(record, "got", field_text(e->got));
+	}
+	if (verdict == VERDICT_FAIL || verdict == VERDICT_ERROR)
+		add_state(record, e);
+	if (end->output_len)
+		json_object_set_new(record, "output", text(end->output, end->output_len));
+	if (end->output_lost)
+		json_object_set_new(record, "output_bytes_lost", json_integer(end->output_lost));
+	json_object_set_new(record, "kvm_runs", json_integer(e->exit_count));
+	json_object_set_new(record, "ioctls", ioctl_results(e));
+	return record;
+}
+
+/* Copies a record's member to the diagnosis, under a name for people. */
+static void show(json_t *object, const char *name, const json_t *record, const char *member)
+{
+	json_t *value = json_object_get(record, member);
+
+	if (value)
+		json_object_set(object, name, value);
+}
+
+json_t *diagnosis(const struct run *run, const json_t *record)
+{
+	json_t *object = json_object();
+	const char *id = json_string_value(json_object_get(record, "contract"));
+	const char *name = json_string_value(json_object_get(record, "case"));
+	char host[256];
+
+	if (id) {
+		struct contract contract = find_contract(id);
+
+		json_object_set_new(object, "contract",
+				    json_sprintf("%s: %s", id, contract.text));
+		json_object_set_new(object, "documented", json_string(contract.documented));
+	}
+	show(object, "at", record, "at");
+	show(object, "expected", record, "expected");
+	show(object, "got", record, "got");
+	show(object, "reason", record, "reason");
+	show(object, "guest", record, "guest");
+	show(object, "rip is at", record, "at_label");
+	show(object, "registers", record, "registers");
+	show(object, "system registers", record, "system_registers");
+	show(object, "last exits", record, "last_exits");
+	show(object, "output", record, "output");
+	show(object, "output bytes lost", record, "output_bytes_lost");
+	json_object_set_new(object, "host", json_string(host_line(run->host, host, sizeof host)));
+	json_object_set_new(object, "run again", json_sprintf("make check FILTER='%s'", name));
+	return object;
+}

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: MIT
+/* The results directory and the reports in it. */
+#include "runner/run.h"
+
+#include "host.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Written as the cases end, so that a dead machine leaves what was reached. */
+static FILE *jsonl, *tap;
+static char problem[PATH_MAX + 256];
+
+static const char *cannot(const char *what, const char *path)
+{
+	snprintf(problem, sizeof problem, "cannot %s %s: %s. Choose another place with OUT=dir (--out).",
+		 what, path, strerror(errno));
+	return problem;
+}
+
+static int make_parents(const char *path)
+{
+	char copy[PATH_MAX];
+
+	if (snprintf(copy, sizeof copy, "%s", path) >= (int)sizeof copy) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	for (char *p = copy + 1; *p; p++) {
+		if (*p != '/')
+			continue;
+		*p = '\0';
+		if (mkdir(copy, 0777) != 0 && errno != EEXIST)
+			return -1;
+		*p = '/';
+	}
+	return 0;
+}
+
+/* A name of its own for each run, also for two that start in the same second. */
+static const char *make_run_directory(void)
+{
+	static char path[256];
+	time_t now = time(NULL);
+	char stamp[32];
+
+	strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", gmtime(&now));
+	if (make_parents("results/runs/x") != 0)
+		return NULL;
+	for (int i = 1; i < 100; i++) {
+		char suffix[8] = "";
+
+		if (i > 1)
+			snprintf(suffix, sizeof suffix, "-%d", i);
+		snprintf(path, sizeof path, "results/runs/%s-%s-%s%s", stamp, host.kernel,
+			 host.vendor, suffix);
+		if (mkdir(path, 0777) == 0)
+			return path;
+		if (errno != EEXIST)
+			break;
+	}
+	return NULL;
+}
+
+/* results/latest changes in one step, so that it always points to a run. */
+static void point_latest_to(const char *directory)
+{
+	char temporary[64];
+
+	snprintf(temporary, sizeof temporary, "results/.latest-%d", (int)getpid());
+	unlink(temporary);
+	if (symlink(directory + strlen("results/"), temporary) != 0 ||
+	    rename(temporary, "results/latest") != 0)
+		unlink(temporary);
+}
+
+static FILE *open_report(const char *directory, const char *name)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	snprintf(path, sizeof path, "%s/%s", directory, name);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+	if (fd < 0)
+		return NULL;
+	return fdopen(fd, "w");
+}
+
+/* Two runs must not write to one directory: the first one's lock ends with its process. */
+static const char *lock_directory(const char *directory)
+{
+	jsonl = open_report(directory, "cases.jsonl");
+	if (!jsonl)
+		return cannot("write to", directory);
+	if (flock(fileno(jsonl), LOCK_EX | LOCK_NB) != 0) {
+		snprintf(problem, sizeof problem,
+			 "another run is writing to %s. Wait for it, or give this one a directory of "
+			 "its own with OUT=dir (--out).",
+			 directory);
+		return problem;
+	}
+	if (ftruncate(fileno(jsonl), 0) != 0)
+		return cannot("write to", directory);
+	return NULL;
+}
+
+static void note_loss(struct run *run, const char *report)
+{
+	if (!run->lost) {
+		run->lost = report;
+		run->lost_errno = errno;
+	}
+}
+
+static void flush(struct run *run, FILE *f, const char *name)
+{
+	if (fflush(f) != 0 || ferror(f))
+		note_loss(run, name);
+}
+
+static void close_report(struct run *run, FILE *f, const char *name)
+{
+	bool failed = ferror(f);
+
+	if (fclose(f) != 0 || failed)
+		note_loss(run, name);
+}
+
+static void write_host(struct run *run)
+{
+	FILE *f = open_report(run->directory, "host.json");
+
+	if (!f || ftruncate(fileno(f), 0) != 0) {
+		note_loss(run, "host.json");
+		return;
+	}
+	json_dumpf(run->host, f, JSON_INDENT(2));
+	fputc('\n', f);
+	close_report(run, f, "host.json");
+}
+
+const char *reports_open(struct run *run, const char *out)
+{
+	const char *error;
+
+	if (out && (make_parents(out) != 0 || (mkdir(out, 0777) != 0 && errno != EEXIST)))
+		return cannot("create", out);
+	run->directory = out ? out : make_run_directory();
+	if (!run->directory)
+		return cannot("create a directory under", "results/runs");
+	error = lock_directory(run->directory);
+	if (error)
+		return error;
+	tap = open_report(run->directory, "report.tap");
+	if (!tap || ftruncate(fileno(tap), 0) != 0)
+		return cannot("write report.tap in", run->directory);
+	if (!out)
+		point_latest_to(run->directory);
+	write_host(run);
+	tap_begin(tap, run);
+	flush(run, tap, "report.tap");
+	return NULL;
+}
+
+void reports_add(struct run *run, json_t *record)
+{
+	run->ended++;
+	json_array_append_new(run->records, record);
+	json_dumpf(record, jsonl, JSON_COMPACT);
+	fputc('\n', jsonl);
+	flush(run, jsonl, "cases.jsonl");
+	tap_add(tap, run, record);
+	flush(run, tap, "report.tap");
+}
+
+static void write_junit(struct run *run)
+{
+	FILE *f = open_report(run->directory, "report.xml");
+
+	if (!f || ftruncate(fileno(f), 0) != 0) {
+		note_loss(run, "report.xml");
+		return;
+	}
+	junit_write(f, run);
+	close_report(run, f, "report.xml");
+}
+
+void reports_close(struct run *run)
+{
+	tap_end(tap, run);
+	close_report(run, tap, "report.tap");
+	close_report(run, jsonl, "cases.jsonl");
+	write_junit(run);
+}

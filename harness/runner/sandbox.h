@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The process that one case runs in, and the loop that watches all of them.
+ *
+ * Criterion starts each test through boxfort (fork, exec, relocate) and talks to it through nanomsg
+ * (sockets and worker threads). That costs 3 ms a case on fast machines and 100 ms under emulation,
+ * and boxfort's waiter thread can deadlock with the runner on a time-out. sandbox.c provides the few
+ * functions of both libraries that Criterion calls, made of fork, socketpair and one poll loop: no
+ * exec, no thread in the runner, and nothing that could wait for itself.
+ */
+#ifndef KVMSPEC_SANDBOX_H
+#define KVMSPEC_SANDBOX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Output that a case wrote to its standard streams: the beginning is kept, the rest counted. */
+#define SANDBOX_OUTPUT_MAX 16384
+
+/* How a case's process ended. */
+struct sandbox_end {
+	const char *area; /* Criterion's suite */
+	const char *name; /* Criterion's test */
+	void *shared;	  /* the memory that sandbox_hooks.shared_size asked for */
+	int exit_status;  /* valid if signal is 0 */
+	int signal;	  /* that killed it, or 0 */
+	bool timed_out;	  /* killed by us: it ran longer than its time-out */
+	double seconds;	  /* from just before fork to the end, wall time */
+	const char *output;
+	size_t output_len;  /* bytes kept */
+	size_t output_lost; /* bytes beyond SANDBOX_OUTPUT_MAX */
+};
+
+/* What the runner wants to know of; set before criterion_run_all_tests(). */
+struct sandbox_hooks {
+	size_t shared_size; /* memory shared between each case and the runner; zeroed at the start */
+	void (*in_child)(const char *area, const char *name, void *shared); /* before the case */
+	void (*ended)(const struct sandbox_end *end);
+	void (*idle)(void);	   /* at least every 200 ms: progress */
+	void (*interrupted)(void); /* sandbox_interrupt() was called, all cases are killed */
+	int keep_fd;		   /* stays open in the cases: /dev/kvm */
+};
+
+extern struct sandbox_hooks sandbox_hooks;
+
+/* Asks the loop to kill every case and call hooks.interrupted; may be called by a signal handler. */
+void sandbox_interrupt(void);
+
+#endif

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+/* TAP version 14 (https://testanything.org/tap-version-14-specification.html). */
+#include "runner/run.h"
+
+#include <string.h>
+
+void tap_begin(FILE *f, const struct run *run)
+{
+	char host[256];
+
+	fprintf(f, "TAP version 14\n1..%zu\n# %s\n", run->planned,
+		host_line(run->host, host, sizeof host));
+}
+
+/* The description or directive of a test point: one line, # and \ escaped. */
+static void write_escaped(FILE *f, const char *s)
+{
+	for (; *s; s++) {
+		if (*s == '#' || *s == '\\')
+			fputc('\\', f);
+		fputc(*s == '\n' ? ' ' : *s, f);
+	}
+}
+
+void tap_add(FILE *f, const struct run *run, const json_t *record)
+{
+	const char *verdict = json_string_value(json_object_get(record, "verdict"));
+	const char *reason = json_string_value(json_object_get(record, "reason"));
+	bool ok = strcmp(verdict, "pass") == 0 || strcmp(verdict, "skip") == 0;
+
+	fprintf(f, "%s %zu - ", ok ? "ok" : "not ok", run->ended);
+	write_escaped(f, json_string_value(json_object_get(record, "case")));
+	if (strcmp(verdict, "skip") == 0 || strcmp(verdict, "known") == 0) {
+		fprintf(f, " # %s ", *verdict == 's' ? "SKIP" : "TODO");
+		write_escaped(f, reason ? reason : "");
+	}
+	fputc('\n', f);
+	if (ok)
+		return;
+
+	json_t *why = diagnosis(run, record);
+
+	fputs("  ---\n", f);
+	yaml_write(f, why, 2);
+	fputs("  ...\n", f);
+	json_decref(why);
+}
+
+void tap_end(FILE *f, const struct run *run)
+{
+	if (run->interrupted)
+		fprintf(f, "Bail out! Interrupted after %zu of %zu cases\n", run->ended,
+			run->planned);
+}

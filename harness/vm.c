@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT
+#include "vm.h"
+
+#include "case.h"
+#include "evidence.h"
+#include "expect.h"
+#include "names.h"
+#include "x86/modes.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+struct vcpu *volatile last_vcpu;
+
+static void *must_map(size_t size, int flags, int fd)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, fd, 0);
+
+	if (p == MAP_FAILED)
+		error("cannot map %zu bytes: %s", size, strerror(errno));
+	return p;
+}
+
+static void *must_alloc(size_t size)
+{
+	void *p = calloc(1, size);
+
+	if (!p)
+		error("out of memory");
+	return p;
+}
+
+struct vm *vm_create(void)
+{
+	struct vm *vm = must_alloc(sizeof *vm);
+
+	vm->kvm_fd = (struct kvm_fd){ .fd = x(&host.kvm, KVM_CREATE_VM), .kind = FD_VM };
+	return vm;
+}
+
+void vm_add_ram(struct vm *vm)
+{
+	vm->ram = must_map(RAM_SIZE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+	x(vm, KVM_SET_USER_MEMORY_REGION,
+	  &(struct kvm_userspace_memory_region){
+		  .slot = RAM_SLOT,
+		  .memory_size = RAM_SIZE,
+		  .userspace_addr = (uintptr_t)vm->ram,
+	  });
+}
+
+void vm_load(struct vm *vm, const struct guest_image *image)
+{
+	const char *problem = guest_load(image, vm->ram, PAGE_TABLES, &vm->entry);
+
+	if (problem)
+		error("cannot load guest %s: %s", image->name, problem);
+	vm->image = image;
+	snprintf(evidence->guest, sizeof evidence->guest, "%s", image->name);
+}
+
+struct vcpu *vcpu_create(struct vm *vm, unsigned id)
+{
+	struct vcpu *vcpu = must_alloc(sizeof *vcpu);
+
+	if (vm->vcpu_count == VCPUS_MAX)
+		error("more than %d vCPUs", VCPUS_MAX);
+	vcpu->vm = vm;
+	vcpu->id = id;
+	vcpu->kvm_fd = (struct kvm_fd){ .fd = x(vm, KVM_CREATE_VCPU, id), .kind = FD_VCPU };
+	vcpu->run = must_map(host.run_size, MAP_SHARED, vcpu->kvm_fd.fd);
+	vm->vcpus[vm->vcpu_count++] = vcpu;
+	return vcpu;
+}
+
+void vcpu_enter(struct vcpu *vcpu, enum cpu_mode mode, uint64_t entry)
+{
+	struct kvm_sregs sregs;
+
+	if (mode == MODE_PAGED32 || mode == MODE_LONG64)
+		x(vcpu, KVM_SET_CPUID2, host.cpuid); /* or KVM refuses the bits of CR4 and EFER */
+	mode_write_page_tables(mode, vcpu->vm->ram);
+	x(vcpu, KVM_GET_SREGS, &sregs);
+	mode_set_sregs(mode, &sregs);
+	x(vcpu, KVM_SET_SREGS, &sregs);
+
+	vcpu->loaded = (struct kvm_regs){ .rip = entry, .rsp = STACK_TOP, .rflags = 2 };
+	x(vcpu, KVM_SET_REGS, &vcpu->loaded);
+	vcpu->entered = true;
+}
+
+struct vcpu *boot(const struct guest_image *image)
+{
+	struct vm *vm = vm_create();
+	struct vcpu *vcpu;
+
+	vm_add_ram(vm);
+	vm_load(vm, image);
+	vcpu = vcpu_create(vm, 0);
+	vcpu_enter(vcpu, image->mode, vm->entry);
+	return vcpu;
+}
+
+uint64_t guest_symbol(const struct vcpu *vcpu, const char *label)
+{
+	uint64_t address = 0;
+
+	if (!guest_find_symbol(vcpu->vm->image, label, &address))
+		error("guest %s has no label '%s'", vcpu->vm->image->name, label);
+	return address;
+}
+
+/* One slot of the ring for each exit, in any thread. */
+static void record_exit(const struct vcpu *vcpu, int result)
+{
+	uint64_t n = __atomic_fetch_add(&evidence->exit_count, 1, __ATOMIC_RELAXED);
+	struct exit_event *e = &evidence->exits[n % EVIDENCE_EXITS];
+	const struct kvm_run *run = vcpu->run;
+
+	e->result = result;
+	e->exit_reason = run->exit_reason;
+	e->vcpu_id = vcpu->id;
+	memcpy(e->data, (const char *)run + offsetof(struct kvm_run, hw), sizeof e->data);
+	if (result == 0 && run->exit_reason == KVM_EXIT_IO)
+		memcpy(e->io_data, (const char *)run + run->io.data_offset, sizeof e->io_data);
+}
+
+int vcpu_run(struct vcpu *vcpu)
+{
+	int result = x_try(vcpu, KVM_RUN);
+
+	record_exit(vcpu, result);
+	last_vcpu = vcpu;
+	return result;
+}
+
+struct kvm_regs vcpu_regs(struct vcpu *vcpu)
+{
+	struct kvm_regs regs;
+
+	x(vcpu, KVM_GET_REGS, &regs);
+	return regs;
+}
+
+struct kvm_sregs vcpu_sregs(struct vcpu *vcpu)
+{
+	struct kvm_sregs sregs;
+
+	x(vcpu, KVM_GET_SREGS, &sregs);
+	return sregs;
+}
+
+void vcpu_set_regs(struct vcpu *vcpu, struct kvm_regs regs)
+{
+	x(vcpu, KVM_SET_REGS, &regs);
+}
+
+unsigned char *vcpu_io_data(struct vcpu *vcpu)
+{
+	return (unsigned char *)vcpu->run + vcpu->run->io.data_offset;
+}
