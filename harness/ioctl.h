@@ -36,7 +36,12 @@ enum {
 #undef IOCTL
 };
 
-#define IOCTL(name, kinds, type) typedef type arg_##name;
+/* The argument as ioctl(2) takes it; the parameter's type is the check. */
+#define IOCTL(name, kinds, type)                                                                   \
+	static inline unsigned long arg_##name(type arg)                                           \
+	{                                                                                          \
+		return (unsigned long)arg;                                                         \
+	}
 IOCTLS(IOCTL)
 #undef IOCTL
 
@@ -81,14 +86,18 @@ struct device;
 #define x_raw(object, name, arg) \
 	kvm_ioctl(&(object)->kvm_fd, INDEX_##name, (unsigned long)(arg))
 
-#define IOCTL_ARG(object, text, kinds, type, ...) \
-	({ \
+/* No block here: a compound literal that the caller passes must live until the ioctl returns. */
+#define IOCTL_ARG(object, text, kinds, arg_of, ...) \
+	(0 * sizeof(struct { \
+		int unused; \
 		_Static_assert(((kinds) & KIND_OF(object)) != 0, \
 			       text " is no ioctl of this file descriptor"); \
-		type ioctl_arg_ = (type)0; \
-		__VA_OPT__(ioctl_arg_ = __VA_ARGS__;) \
-		(unsigned long)ioctl_arg_; \
-	})
+	}) + arg_of(__VA_ARGS__ ZERO_IF_EMPTY(__VA_ARGS__)))
+#define ZERO_IF_EMPTY(...) ZERO_OR(__VA_OPT__(NOTHING))
+#define ZERO_OR(what)      ZERO_OR_(what)
+#define ZERO_OR_(what)     ARGUMENT_##what
+#define ARGUMENT_          0
+#define ARGUMENT_NOTHING
 /* clang-format on */
 
 #endif

@@ -288,6 +288,17 @@ static void on_interrupt(int sig)
 	sandbox_interrupt();
 }
 
+static void handle_signals(void)
+{
+	struct sigaction action = { .sa_handler = on_interrupt };
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGHUP, &action, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is a write error like a full disk */
+}
+
 static void register_with_criterion(struct criterion_test_set *set, const struct options *o)
 {
 	for (size_t i = 0; i < run.planned; i++) {
@@ -328,19 +339,9 @@ static void run_all(const struct options *o)
 	criterion_options.jobs = o->jobs;
 	set = criterion_initialize();
 	register_with_criterion(set, o);
+	handle_signals(); /* after Criterion's */
 	criterion_run_all_tests(set);
 	criterion_finalize(set);
-}
-
-static void handle_signals(void)
-{
-	struct sigaction action = { .sa_handler = on_interrupt };
-
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-	sigaction(SIGHUP, &action, NULL);
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is a write error like a full disk */
 }
 
 static void list(void)
@@ -375,7 +376,6 @@ int main(int argc, char **argv)
 	if (problem)
 		die("%s", problem);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	handle_signals();
 	host_hold_vm();
 	run.host = host_facts(argc, argv);
 	run.records = json_array();

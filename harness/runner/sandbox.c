@@ -611,6 +611,7 @@ static int receive_from_any(void **out)
 
 			if (size > 0)
 				return size;
+			close_fd(&asking->messages); /* the other end is gone: its process dies */
 		}
 	}
 }

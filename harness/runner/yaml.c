@@ -7,11 +7,13 @@
 /* A scalar that needs no quotes in any YAML reader; all others are quoted as JSON. */
 static bool is_plain(const char *s)
 {
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 	static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-				   "_-./+=() ";
+				   "_-./+=(),;:' ";
+	size_t len = strlen(s);
 
-	return *s && strspn(s, safe) == strlen(s) && strchr("-.=+ ", s[0]) == NULL &&
-	       s[strlen(s) - 1] != ' ';
+	return len && strspn(s, safe) == len && strchr(letters, s[0]) && s[len - 1] != ' ' &&
+	       s[len - 1] != ':' && !strstr(s, ": ");
 }
 
 static void write_block(FILE *f, const char *s, int indent)
