@@ -53,7 +53,7 @@ $(BUILD)/%.o: %.c $(BUILD)/capabilities.inc
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/catalogue.o: harness/embed_catalogue.S cases/contracts.tsv
+$(BUILD)/catalogue.o: harness/embed_catalogue.S cases/contracts.tsv cases/deviations.tsv
 	$(CC) -c -o $@ $<
 
 # Every capability that the headers know, for host.json.

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Puts the catalogue of contracts into the binary (runner/contracts.c). */
+/* Puts the contracts and the known deviations into the binary (runner/catalogue.c). */
+.macro	embed name, file
+	.globl	\name, \name\()_end
+\name:
+	.incbin	"\file"
+\name\()_end:
+.endm
+
 	.section .rodata
-	.globl	contracts_tsv, contracts_tsv_end
-contracts_tsv:
-	.incbin	"cases/contracts.tsv"
-contracts_tsv_end:
+	embed	contracts_tsv, "cases/contracts.tsv"
+	embed	deviations_tsv, "cases/deviations.tsv"
 	.section .note.GNU-stack, "", @progbits

@@ -195,9 +195,14 @@ json_t *make_record(const struct planned *planned, const struct sandbox_end *end
 	const struct kvm_case *c = planned->c;
 	struct evidence *e = end->shared;
 	json_t *abnormal = abnormal_end(e, end);
+	const char *deviation = find_deviation(planned->id);
 	enum verdict verdict = abnormal ? VERDICT_ERROR : e->verdict;
 	bool ended_early = e->file[0] && !abnormal;
-	json_t *record = json_pack("{si ss ss sf so}", "schema", RECORD_SCHEMA, "case", planned->id,
+	json_t *record;
+
+	if (verdict == VERDICT_FAIL && deviation)
+		verdict = VERDICT_KNOWN;
+	record = json_pack("{si ss ss sf so}", "schema", RECORD_SCHEMA, "case", planned->id,
 				   "verdict", verdict_name(verdict), "seconds", end->seconds, "at",
 				   json_sprintf("%s:%u", ended_early ? e->file : c->file,
 						ended_early ? e->line : (unsigned)c->line));
@@ -206,13 +211,19 @@ json_t *make_record(const struct planned *planned, const struct sandbox_end *end
 		json_object_set_new(record, "contract", json_string(c->contract));
 	if (abnormal)
 		json_object_set_new(record, "reason", abnormal);
+	else if (verdict == VERDICT_KNOWN)
+		json_object_set_new(record, "reason", json_string(deviation));
+	else if (verdict == VERDICT_PASS && deviation)
+		json_object_set_new(record, "reason",
+				    json_sprintf("passes, but is listed as a known deviation: %s",
+						 deviation));
 	else if (e->reason[0])
 		json_object_set_new(record, "reason", field_text(e->reason));
-	if (verdict == VERDICT_FAIL) {
+	if (e->verdict == VERDICT_FAIL && !abnormal) {
 		json_object_set_new(record, "expected", field_text(e->expected));
 		json_object_set_new(record, "got", field_text(e->got));
 	}
-	if (verdict == VERDICT_FAIL || verdict == VERDICT_ERROR)
+	if (verdict != VERDICT_PASS && verdict != VERDICT_SKIP)
 		add_state(record, e);
 	if (end->output_len)
 		json_object_set_new(record, "output", text(end->output, end->output_len));
@@ -230,6 +241,35 @@ static void show(json_t *object, const char *name, const json_t *record, const c
 
 	if (value)
 		json_object_set(object, name, value);
+}
+
+/* The same, for registers: several on a line. */
+static void show_registers(json_t *object, const char *name, const json_t *record,
+			   const char *member)
+{
+	json_t *registers = json_object_get(record, member), *value;
+	char lines[2048];
+	size_t used = 0, column = 0;
+	const char *key;
+
+	if (!registers)
+		return;
+	json_object_foreach (registers, key, value) {
+		int n = snprintf(lines + used, sizeof lines - used, "%s%s=%s", column ? "  " : "",
+				 key, json_string_value(value));
+
+		if ((size_t)n >= sizeof lines - used - 1)
+			break;
+		used += n;
+		column += n;
+		if (column > 70) {
+			lines[used++] = '\n';
+			column = 0;
+		}
+	}
+	if (column)
+		lines[used++] = '\n';
+	json_object_set_new(object, name, json_stringn(lines, used));
 }
 
 json_t *diagnosis(const struct run *run, const json_t *record)
@@ -252,8 +292,8 @@ json_t *diagnosis(const struct run *run, const json_t *record)
 	show(object, "reason", record, "reason");
 	show(object, "guest", record, "guest");
 	show(object, "rip is at", record, "at_label");
-	show(object, "registers", record, "registers");
-	show(object, "system registers", record, "system_registers");
+	show_registers(object, "registers", record, "registers");
+	show_registers(object, "system registers", record, "system_registers");
 	show(object, "last exits", record, "last_exits");
 	show(object, "output", record, "output");
 	show(object, "output bytes lost", record, "output_bytes_lost");

@@ -58,6 +58,9 @@ struct contract {
 };
 struct contract find_contract(const char *id);
 
+/* Why this case is known to fail on this host, or NULL if it is not (static buffer). */
+const char *find_deviation(const char *id);
+
 /*
  * Makes the results directory (out, or a new one under results/runs with results/latest pointing to
  * it), locks it and opens the reports in it. Returns NULL, or what went wrong (static buffer).
