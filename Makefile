@@ -89,4 +89,5 @@ clean: ## remove what was built
 
 .PHONY: all check list clean
 
+include harness/tests/tests.mk
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
