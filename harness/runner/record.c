@@ -43,9 +43,22 @@ static size_t utf8_length(const unsigned char *s, size_t len)
 	return 0;
 }
 
+/* Whether a character of n bytes can go to every report as it is. */
+static bool is_printable(const char *s, size_t n)
+{
+	unsigned char c = (unsigned char)s[0];
+
+	if (n == 1)
+		return (c >= 0x20 && c != 0x7f) || c == '\n' || c == '\t';
+	if (n == 2 && c == 0xc2)
+		return (unsigned char)s[1] >= 0xa0; /* U+0080 to U+009F are control characters */
+	/* U+2028 and U+2029 end a line, in YAML */
+	return n != 3 || (memcmp(s, "\xe2\x80\xa8", 3) != 0 && memcmp(s, "\xe2\x80\xa9", 3) != 0);
+}
+
 /*
  * A JSON string of bytes that a case wrote: what is not UTF-8, and the control characters that XML
- * cannot hold, become \xNN, so that every report shows the same text.
+ * or YAML cannot hold, become \xNN, so that every report shows the same text.
  */
 static json_t *text(const char *bytes, size_t len)
 {
@@ -55,16 +68,14 @@ static json_t *text(const char *bytes, size_t len)
 	if (!clean)
 		return json_string("(out of memory)");
 	for (size_t i = 0; i < len;) {
-		unsigned char c = (unsigned char)bytes[i];
 		size_t n = utf8_length((const unsigned char *)bytes + i, len - i);
 
-		if (n == 0 || (c < 0x20 && c != '\n' && c != '\t') || c == 0x7f) {
-			out += sprintf(out, "\\x%02x", c);
-			i++;
-		} else {
+		if (n && is_printable(bytes + i, n)) {
 			memcpy(out, bytes + i, n);
 			out += n;
 			i += n;
+		} else {
+			out += sprintf(out, "\\x%02x", (unsigned char)bytes[i++]);
 		}
 	}
 	*out = '\0';

@@ -96,7 +96,9 @@ CASE(endings, truncated_image)
 
 CASE(endings, segmentation_fault)
 {
-	*(volatile int *)(uintptr_t)8 = 0;
+	volatile uintptr_t nowhere = 8;
+
+	*(volatile int *)nowhere = 0;
 }
 
 CASE(endings, aborts)
