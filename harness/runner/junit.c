@@ -132,8 +132,8 @@ void junit_write(FILE *f, const struct run *run)
 	json_object_foreach (run->host, key, value)
 		if (json_is_string(value))
 			write_property(f, key, json_string_value(value));
-	if (run->interrupted)
-		write_property(f, "interrupted", "true");
+	if (run->stopped)
+		write_property(f, "stopped", run->stopped);
 	fputs("    </properties>\n", f);
 	json_array_foreach (run->records, i, record)
 		write_case(f, run, record);

@@ -277,9 +277,21 @@ static void finish(void)
 
 static void was_interrupted(void)
 {
-	run.interrupted = true;
+	run.stopped = "interrupted";
 	finish();
 	_exit(EXIT_INTERRUPTED);
+}
+
+static void could_not_start(int err)
+{
+	static char reason[128];
+
+	snprintf(reason, sizeof reason,
+		 "cannot start a process for the next: %s. Run fewer at a time with JOBS=n (--jobs)",
+		 strerror(err));
+	run.stopped = reason;
+	finish();
+	_exit(EXIT_CANNOT_RUN);
 }
 
 static void on_interrupt(int sig)
@@ -333,6 +345,7 @@ static void run_all(const struct options *o)
 		.in_child = enter_child,
 		.ended = case_ended,
 		.interrupted = was_interrupted,
+		.cannot_start = could_not_start,
 		.keep_fd = host.kvm.kvm_fd.fd,
 	};
 	criterion_options.logger = &silent;
@@ -385,8 +398,10 @@ int main(int argc, char **argv)
 	terminal_begin(&run);
 	started_ns = now_ns();
 	run_all(&o);
+	if (run.ended < run.planned)
+		run.stopped = "Criterion ended the run";
 	finish();
-	if (run.lost)
+	if (run.lost || run.stopped)
 		return EXIT_CANNOT_RUN;
 	return run_count(&run, "fail") + run_count(&run, "error") ? EXIT_FAILED : EXIT_SUCCESS;
 }

@@ -35,7 +35,7 @@ struct run {
 	json_t *host;	       /* host.json */
 	json_t *records;       /* array, in the order in which the cases ended */
 	double seconds;	       /* wall time, set at the end */
-	bool interrupted;
+	const char *stopped; /* why it ended before all cases did, or NULL */
 	const char *lost; /* the first report that could not be written, or NULL */
 	int lost_errno;
 };

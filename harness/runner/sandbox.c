@@ -296,6 +296,27 @@ static void free_sandbox(struct sandbox *s)
 	free(s);
 }
 
+static void kill_all(void)
+{
+	for (struct sandbox *s = sandboxes; s; s = s->next)
+		if (s->pidfd >= 0) {
+			kill(-(pid_t)s->instance.pid, SIGKILL);
+			kill(s->instance.pid, SIGKILL);
+		}
+	for (struct sandbox *s = sandboxes; s; s = s->next)
+		if (s->pidfd >= 0)
+			waitpid(s->instance.pid, NULL, 0);
+}
+
+/* Criterion would abort the program, and lose what the reports do not have yet. */
+static int cannot_start(int err)
+{
+	kill_all();
+	if (sandbox_hooks.cannot_start)
+		sandbox_hooks.cannot_start(-err);
+	return err;
+}
+
 int bxf_spawn_struct(bxf_instance **instance, bxf_spawn_params params)
 {
 	struct sandbox *s = calloc(1, sizeof *s);
@@ -304,7 +325,7 @@ int bxf_spawn_struct(bxf_instance **instance, bxf_spawn_params params)
 	int err;
 
 	if (!s)
-		return -ENOMEM;
+		return cannot_start(-ENOMEM);
 	s->messages = s->output = s->pidfd = -1;
 	s->area = object_copy(params->inherit.context, "criterion.suite.name");
 	s->name = object_copy(params->inherit.context, "criterion.test.name");
@@ -336,7 +357,7 @@ int bxf_spawn_struct(bxf_instance **instance, bxf_spawn_params params)
 		kill(pid, SIGKILL);
 		waitpid(pid, NULL, 0);
 		free_sandbox(s);
-		return err;
+		return cannot_start(err);
 	}
 	if (params->iquotas.runtime > 0)
 		s->deadline = s->instance.time.start + (unsigned long long)(params->iquotas.runtime * 1e9);
@@ -351,7 +372,7 @@ error:
 		close_fd(&output[i]);
 	}
 	free_sandbox(s);
-	return err;
+	return cannot_start(err);
 }
 
 int bxf_wait(bxf_instance *instance, double timeout)
@@ -559,18 +580,6 @@ static void bury(struct sandbox *s)
 		.output_lost = s->output_lost,
 	});
 	s->died(&s->instance); /* queues a message to ourselves */
-}
-
-static void kill_all(void)
-{
-	for (struct sandbox *s = sandboxes; s; s = s->next)
-		if (s->pidfd >= 0) {
-			kill(-(pid_t)s->instance.pid, SIGKILL);
-			kill(s->instance.pid, SIGKILL);
-		}
-	for (struct sandbox *s = sandboxes; s; s = s->next)
-		if (s->pidfd >= 0)
-			waitpid(s->instance.pid, NULL, 0);
 }
 
 /* Kills what is overdue; returns the milliseconds until the next deadline, at most 200. */

@@ -38,6 +38,7 @@ struct sandbox_hooks {
 	void (*ended)(const struct sandbox_end *end);
 	void (*idle)(void);	   /* at least every 200 ms: progress */
 	void (*interrupted)(void); /* sandbox_interrupt() was called, all cases are killed */
+	void (*cannot_start)(int err); /* no process for the next case; all others are killed */
 	int keep_fd;		   /* stays open in the cases: /dev/kvm */
 };
 

@@ -48,7 +48,7 @@ void tap_add(FILE *f, const struct run *run, const json_t *record)
 
 void tap_end(FILE *f, const struct run *run)
 {
-	if (run->interrupted)
-		fprintf(f, "Bail out! Interrupted after %zu of %zu cases\n", run->ended,
-			run->planned);
+	if (run->stopped)
+		fprintf(f, "Bail out! After %zu of %zu cases: %s\n", run->ended, run->planned,
+			run->stopped);
 }

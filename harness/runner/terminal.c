@@ -129,8 +129,8 @@ void terminal_summary(const struct run *run)
 		printf("%zu known deviations\n", known);
 	if (errors)
 		printf("%zu of the failed ended in an error: they say nothing about KVM\n", errors);
-	if (run->interrupted)
-		printf("interrupted: %zu cases did not run\n", run->planned - run->ended);
+	if (run->stopped)
+		printf("%zu cases did not run: %s\n", run->planned - run->ended, run->stopped);
 	printf("%zu passed, %zu failed, %zu skipped\n", run_count(run, "pass") + known,
 	       run_count(run, "fail") + errors, run_count(run, "skip"));
 	if (run->lost)
