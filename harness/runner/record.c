@@ -213,11 +213,13 @@ json_t *make_record(const struct planned *planned, const struct sandbox_end *end
 
 	if (verdict == VERDICT_FAIL && deviation)
 		verdict = VERDICT_KNOWN;
-	record = json_pack("{si ss ss sf so}", "schema", RECORD_SCHEMA, "case", planned->id,
+	record = json_pack("{si ss ss sf so}", "schema", RECORD_SCHEMA, "case", planned->run_id,
 				   "verdict", verdict_name(verdict), "seconds", end->seconds, "at",
 				   json_sprintf("%s:%u", ended_early ? e->file : c->file,
 						ended_early ? e->line : (unsigned)c->line));
 
+	if (strcmp(planned->run_id, planned->id) != 0)
+		json_object_set_new(record, "filter", json_string(planned->id));
 	if (c->contract)
 		json_object_set_new(record, "contract", json_string(c->contract));
 	if (abnormal)
@@ -287,8 +289,11 @@ json_t *diagnosis(const struct run *run, const json_t *record)
 {
 	json_t *object = json_object();
 	const char *id = json_string_value(json_object_get(record, "contract"));
-	const char *name = json_string_value(json_object_get(record, "case"));
+	const char *filter = json_string_value(json_object_get(record, "filter"));
 	char host[256];
+
+	if (!filter)
+		filter = json_string_value(json_object_get(record, "case"));
 
 	if (id) {
 		struct contract contract = find_contract(id);
@@ -309,6 +314,6 @@ json_t *diagnosis(const struct run *run, const json_t *record)
 	show(object, "output", record, "output");
 	show(object, "output bytes lost", record, "output_bytes_lost");
 	json_object_set_new(object, "host", json_string(host_line(run->host, host, sizeof host)));
-	json_object_set_new(object, "run again", json_sprintf("make check FILTER='%s'", name));
+	json_object_set_new(object, "run again", json_sprintf("make check FILTER='%s'", filter));
 	return object;
 }

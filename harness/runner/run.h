@@ -25,7 +25,8 @@ enum { EXIT_FAILED = 1, EXIT_CANNOT_RUN = 2, EXIT_INTERRUPTED = 130 };
 struct planned {
 	const struct kvm_case *c;
 	const struct guest_image *guest; /* NULL unless .each_mode */
-	char *id;			 /* "area/name", "area/name/mode" */
+	char *id;			 /* "area/name", "area/name/mode": as filters name it */
+	char *run_id;			 /* the same, or "…/2" with --repeat: unique */
 };
 
 struct run {
