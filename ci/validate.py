@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: MIT
+"""
+Checks that a results directory is as results/README.md describes it, schema version 1.
+
+usage: validate.py DIRECTORY...
+
+Prints what is wrong, one complaint a line. Exit status: 0 all is as described, 1 something is not,
+2 usage.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+SCHEMA = 1
+VERDICTS = ("pass", "fail", "skip", "known", "error")
+CONTROL = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+
+Check = Callable[[Any], bool]
+
+
+def text(value: Any) -> bool:
+    return isinstance(value, str) and not CONTROL.search(value)
+
+
+def matches(pattern: str) -> Check:
+    return lambda value: isinstance(value, str) and re.fullmatch(pattern, value) is not None
+
+
+def count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def real(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
+
+
+def list_of(check: Check) -> Check:
+    return lambda value: isinstance(value, list) and all(map(check, value))
+
+
+def object_of(key: str, check: Check) -> Check:
+    return lambda value: isinstance(value, dict) and all(
+        re.fullmatch(key, k) and check(v) for k, v in value.items())
+
+
+def integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+REGISTER = matches(r"0x[0-9a-f]+( \(was 0x[0-9a-f]+\))?")
+
+# member: (whether each record has it, what it holds)
+RECORD: dict[str, tuple[bool, Check]] = {
+    "schema": (True, lambda value: value == SCHEMA),
+    "case": (True, matches(r"\w+(/\w+){1,3}")),
+    "verdict": (True, lambda value: value in VERDICTS),
+    "seconds": (True, real),
+    "at": (True, matches(r"[^:]+:\d+")),
+    "filter": (False, matches(r"\w+(/\w+){1,2}")),
+    "contract": (False, matches(r"[\w.]+")),
+    "reason": (False, text),
+    "expected": (False, text),
+    "got": (False, text),
+    "guest": (False, matches(r"\w+/\w+")),
+    "at_label": (False, text),
+    "registers": (False, object_of(r"r\w+", REGISTER)),
+    "system_registers": (False, object_of(r"\w+", REGISTER)),
+    "last_exits": (False, list_of(text)),
+    "output": (False, text),
+    "output_bytes_lost": (False, count),
+    "kvm_runs": (True, count),
+    "ioctls": (True, object_of(r"KVM_\w+", object_of(r"ok|E\w+|errno -?\d+", count))),
+}
+
+HOST: dict[str, tuple[bool, Check]] = {
+    "schema": (True, lambda value: value == SCHEMA),
+    "kvmspec": (True, matches(r"\d+\.\d+\.\d+.*")),
+    "started": (True, matches(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")),
+    "engine": (True, text),
+    "vendor": (True, matches(r"kvm\w*")),
+    "kernel": (True, text),
+    "kernel_version": (True, text),
+    "architecture": (True, text),
+    "cpu": (True, text),
+    "cpus_online": (True, count),
+    "module_parameters": (True, object_of(r"kvm\w*\.\w+", text)),
+    "capabilities": (True, object_of(r"KVM_CAP_\w+", integer)),
+    "command": (True, list_of(text)),
+}
+
+
+def check_members(what: str, value: Any, members: dict[str, tuple[bool, Check]]) -> Iterator[str]:
+    if not isinstance(value, dict):
+        yield f"{what} is no object"
+        return
+    for name, (required, check) in members.items():
+        if name not in value:
+            if required:
+                yield f"{what} has no {name}"
+        elif not check(value[name]):
+            yield f"{what}: {name} is {value[name]!r}"
+    # later versions of schema 1 may add members: readers must ignore what they do not know
+
+
+def check_record(what: str, record: Any) -> Iterator[str]:
+    yield from check_members(what, record, RECORD)
+    if not isinstance(record, dict):
+        return
+    verdict = record.get("verdict")
+    if verdict in ("skip", "known", "error") and not isinstance(record.get("reason"), str):
+        yield f"{what}: {verdict} without a reason"
+    for member in ("expected", "got"):
+        if (member in record) != (verdict in ("fail", "known")):
+            yield f"{what}: {verdict} and {member} do not go together"
+    if ("last_exits" in record) != (verdict in ("fail", "known", "error")):
+        yield f"{what}: {verdict} and last_exits do not go together"
+    if record.get("case", "").rpartition("/")[0] != record.get("filter", "") and "filter" in record:
+        yield f"{what}: filter is {record['filter']!r}"
+
+
+def read_records(path: Path, problems: list[str]) -> list[dict]:
+    records = []
+    lines = path.read_text(encoding="utf-8").split("\n")
+    if lines.pop():
+        problems.append(f"{path.name}: the last line does not end")
+    for number, line in enumerate(lines, 1):
+        what = f"{path.name}:{number}"
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            problems.append(f"{what}: {error}")
+            continue
+        problems += check_record(what, record)
+        if isinstance(record, dict):
+            records.append(record)
+    names = [record.get("case") for record in records]
+    if len(names) != len(set(names)):
+        problems.append(f"{path.name}: a case is there twice")
+    return records
+
+
+def check_tap(path: Path, records: list[dict]) -> Iterator[str]:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    if lines[:1] != ["TAP version 14"] or not re.fullmatch(r"1\.\.\d+", (lines + ["", ""])[1]):
+        yield f"{path.name}: no version and plan"
+        return
+    planned = int(lines[1][3:])
+    points = [line for line in lines if re.match(r"(not )?ok \d", line)]
+    for number, (line, record) in enumerate(zip(points, records), 1):
+        verdict = record.get("verdict")
+        status = "ok" if verdict in ("pass", "skip") else "not ok"
+        directive = {"skip": " # SKIP ", "known": " # TODO "}.get(verdict, "")
+        if not line.startswith(f"{status} {number} - {record.get('case')}{directive}"):
+            yield f"{path.name}: {line!r} is not the record's {verdict}"
+    if len(points) != len(records):
+        yield f"{path.name}: {len(points)} results for {len(records)} records"
+    stopped = any(line.startswith("Bail out!") for line in lines)
+    if stopped == (len(points) == planned):
+        yield f"{path.name}: {len(points)} of {planned} cases, {'' if stopped else 'no '}Bail out"
+
+
+def check_junit(path: Path, records: list[dict]) -> Iterator[str]:
+    try:
+        suite = ElementTree.parse(path).getroot().find("testsuite")
+    except ElementTree.ParseError as error:
+        yield f"{path.name}: {error}"
+        return
+    if suite is None:
+        yield f"{path.name}: no testsuite"
+        return
+    cases = list(suite.iter("testcase"))
+    for case, record in zip(cases, records):
+        name = f"{case.get('classname')}/{case.get('name')}"
+        if name != record.get("case"):
+            yield f"{path.name}: {name} instead of {record.get('case')}"
+        tag = {"fail": "failure", "error": "error", "skip": "skipped", "known": "skipped"}.get(
+            record.get("verdict", ""))
+        found = [child.tag for child in case if child.tag != "system-out"]
+        if found != ([tag] if tag else []):
+            yield f"{path.name}: {name} is {found}, and its verdict {record.get('verdict')}"
+    verdicts = [record.get("verdict") for record in records]
+    wanted = {"tests": len(verdicts), "failures": verdicts.count("fail"),
+              "errors": verdicts.count("error"),
+              "skipped": verdicts.count("skip") + verdicts.count("known")}
+    for name, number in wanted.items():
+        if suite.get(name) != str(number):
+            yield f"{path.name}: {name}={suite.get(name)}, but the records say {number}"
+    if len(cases) != len(records):
+        yield f"{path.name}: {len(cases)} cases for {len(records)} records"
+
+
+def check_directory(directory: Path) -> list[str]:
+    problems: list[str] = []
+    try:
+        host = json.loads((directory / "host.json").read_text(encoding="utf-8"))
+        problems += check_members("host.json", host, HOST)
+        records = read_records(directory / "cases.jsonl", problems)
+        problems += check_tap(directory / "report.tap", records)
+        problems += check_junit(directory / "report.xml", records)
+    except (OSError, ValueError) as error:
+        problems.append(str(error))
+    return problems
+
+
+def main() -> int:
+    if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
+        print("usage: validate.py DIRECTORY...", file=sys.stderr)
+        return 2
+    problems = [f"{directory}: {problem}" for directory in sys.argv[1:]
+                for problem in check_directory(Path(directory))]
+    for problem in problems:
+        print(problem)
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
