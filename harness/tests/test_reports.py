@@ -152,3 +152,42 @@ class Reports(unittest.TestCase):
         for name in ("cases.jsonl", "report.tap", "report.xml", "host.json"):
             text = (self.results.directory / name).read_text(encoding="utf-8")
             self.assertIsNone(re.search("[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]", text), name)
+
+
+class Validator(unittest.TestCase):
+    """ci/validate.py finds what is wrong; Reports checks that it accepts what is right."""
+
+    def damaged(self, name: str, old: str, new: str) -> str:
+        """What the validator says after a change to one file of good results."""
+        out = support.scratch()
+        for path in support.broken_run()[1].directory.iterdir():
+            text = path.read_text()
+            if path.name == name:
+                self.assertTrue(old in text, f"no {old} in {name}")
+                text = text.replace(old, new, 1)
+            (out / path.name).write_text(text)
+        done = support.validate(out)
+        self.assertEqual(done.returncode, 1, f"{name}: {old} -> {new}")
+        return done.stdout
+
+    def test_damage(self):
+        for name, old, new, complaint in [
+            ("cases.jsonl", '"schema":1', '"schema":2', "schema is 2"),
+            ("cases.jsonl", '"verdict":"pass"', '"verdict":"fine"', "verdict is 'fine'"),
+            ("cases.jsonl", '"verdict":"pass"', '"verdict":"skip"', "skip without a reason"),
+            ("cases.jsonl", '"kvm_runs"', '"runs"', "has no kvm_runs"),
+            ("cases.jsonl", '"endings/passes"', '"endings/fails"', "a case is there twice"),
+            ("cases.jsonl", "{", "", "cases.jsonl:1"),
+            ("host.json", '"vendor"', '"seller"', "has no vendor"),
+            ("report.tap", "TAP version 14", "TAP version 12", "no version and plan"),
+            ("report.tap", "not ok ", "ok ", "is not the record's"),
+            ("report.tap", "1..", "1..1", "no Bail out"),
+            ("report.xml", 'failures="', 'failures="1', "but the records say"),
+            ("report.xml", 'name="passes"', 'name="passed"', "instead of"),
+            ("report.xml", "</testsuites>", "", "report.xml"),
+        ]:
+            with self.subTest(complaint):
+                self.assertIn(complaint, self.damaged(name, old, new))
+
+    def test_missing_file(self):
+        self.assertEqual(support.validate(support.scratch()).returncode, 1)
