@@ -148,6 +148,16 @@ def is_alive(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] not in "ZX"
 
 
+def end(pids: list[int]) -> None:
+    """Kills those that a broken runner left."""
+    for pid in pids:
+        try:
+            if BROKEN.name in Path(f"/proc/{pid}/cmdline").read_text():
+                os.kill(pid, signal.SIGKILL)
+        except OSError:
+            pass  # it is gone, as it should be
+
+
 def wait_until(condition, what: str, seconds: float = 20) -> None:
     deadline = time.monotonic() + seconds
     while not condition():

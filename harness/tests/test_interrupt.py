@@ -28,7 +28,9 @@ class Interrupt(unittest.TestCase):
                     len(self.processes(process)) == HANGING + 2)
 
         support.wait_until(all_hang, "the cases")
-        return process, self.processes(process)
+        pids = self.processes(process)
+        self.addCleanup(support.end, pids)
+        return process, pids
 
     @staticmethod
     def processes(process):
