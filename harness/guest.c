@@ -62,18 +62,9 @@ const char *guest_load(const struct guest_image *image, void *memory, size_t siz
 	return problem;
 }
 
-static bool is_code(Elf *elf, const GElf_Sym *symbol)
-{
-	Elf_Scn *section = elf_getscn(elf, symbol->st_shndx);
-	GElf_Shdr header;
-
-	return section && gelf_getshdr(section, &header) && header.sh_flags & SHF_EXECINSTR;
-}
-
-typedef bool symbol_visitor(const char *name, const GElf_Sym *symbol, bool code, void *arg);
-
 /* Calls visit for each symbol until it returns true. Returns whether it did. */
-static bool each_symbol(const struct guest_image *image, symbol_visitor *visit, void *arg)
+static bool each_symbol(const struct guest_image *image,
+			bool (*visit)(const char *name, const GElf_Sym *symbol, void *arg), void *arg)
 {
 	Elf *elf = open_elf(image);
 	Elf_Scn *section = NULL;
@@ -93,7 +84,7 @@ static bool each_symbol(const struct guest_image *image, symbol_visitor *visit, 
 			if (!gelf_getsym(data, (int)i, &symbol) || symbol.st_shndx == SHN_UNDEF)
 				continue;
 			name = elf_strptr(elf, header.sh_link, symbol.st_name);
-			found = name && *name && visit(name, &symbol, is_code(elf, &symbol), arg);
+			found = name && *name && visit(name, &symbol, arg);
 		}
 	}
 	elf_end(elf);
@@ -105,11 +96,10 @@ struct by_name {
 	uint64_t address;
 };
 
-static bool has_name(const char *name, const GElf_Sym *symbol, bool code, void *arg)
+static bool has_name(const char *name, const GElf_Sym *symbol, void *arg)
 {
 	struct by_name *wanted = arg;
 
-	(void)code;
 	wanted->address = symbol->st_value;
 	return strcmp(name, wanted->label) == 0;
 }
@@ -126,21 +116,17 @@ bool guest_find_symbol(const struct guest_image *image, const char *label, uint6
 
 struct by_address {
 	uint64_t address, distance;
-	bool code;
 	char name[64];
 };
 
-/* A label at the end of the code has the address of the data's first: the code's is meant. */
-static bool is_nearest_below(const char *name, const GElf_Sym *symbol, bool code, void *arg)
+static bool is_nearest_below(const char *name, const GElf_Sym *symbol, void *arg)
 {
 	struct by_address *best = arg;
 	uint64_t distance = best->address - symbol->st_value;
 
 	if (GELF_ST_TYPE(symbol->st_info) <= STT_FUNC && symbol->st_shndx < SHN_LORESERVE &&
-	    symbol->st_value <= best->address &&
-	    (distance < best->distance || (distance == best->distance && code && !best->code))) {
+	    symbol->st_value <= best->address && distance < best->distance) {
 		best->distance = distance;
-		best->code = code;
 		snprintf(best->name, sizeof best->name, "%s", name);
 	}
 	return false;
