@@ -36,7 +36,6 @@ struct sandbox_hooks {
 	size_t shared_size; /* memory shared between each case and the runner; zeroed at the start */
 	void (*in_child)(const char *area, const char *name, void *shared); /* before the case */
 	void (*ended)(const struct sandbox_end *end);
-	void (*idle)(void);	   /* at least every 200 ms: progress */
 	void (*interrupted)(void); /* sandbox_interrupt() was called, all cases are killed */
 	int keep_fd;		   /* stays open in the cases: /dev/kvm */
 };
