@@ -15,7 +15,7 @@ say = $(if $(V),,@printf '  %-8s%s\n' '$1' '$2')
 
 CPPFLAGS += -D_GNU_SOURCE -DKVMSPEC_VERSION='"$(VERSION)"' -Iharness -I$(BUILD)
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-vla \
-	-Wno-override-init -Werror=incompatible-pointer-types -Werror=int-conversion \
+	-Wno-override-init -Wno-initializer-overrides -Werror=incompatible-pointer-types -Werror=int-conversion \
 	-Werror=implicit-function-declaration
 ALL_CFLAGS := -std=gnu11 $(WARNINGS) $(CFLAGS) -pthread
 LDLIBS := -l:libcriterion.a -l:libprotobuf-nanopb.a -l:libffi.a -l:libjansson.a -l:libelf.a \

@@ -21,12 +21,12 @@
 #include <pthread.h>
 
 /* Guest physical layout, the same in every mode. RAM is slot 0; all above is a hole (MMIO). */
-#define RAM_SIZE      0x80000ul /* 512 KiB, at GPA 0 */
-#define IMAGE_BASE    0x1000ul	/* guests are linked here (guests/guest.ld) */
-#define STACK_TOP     0x8000ul
-#define PAGE_TABLES   0x70000ul /* page directory, or PML4, PDPT and PD */
-#define MMIO_BASE     0xd0000ul /* in the hole, and within reach of a real-mode segment */
-#define RAM_SLOT      0
+#define RAM_SIZE    0x80000ul /* 512 KiB, at GPA 0 */
+#define IMAGE_BASE  0x1000ul  /* guests are linked here (guests/guest.ld) */
+#define STACK_TOP   0x8000ul
+#define PAGE_TABLES 0x70000ul /* page directory, or PML4, PDPT and PD */
+#define MMIO_BASE   0xd0000ul /* in the hole, and within reach of a real-mode segment */
+#define RAM_SLOT    0
 
 #define VCPUS_MAX 64
 
@@ -43,7 +43,7 @@ struct vcpu {
 	struct kvm_fd kvm_fd;
 	struct vm *vm;
 	unsigned id;
-	struct kvm_run *run;	/* mapped, host.run_size bytes */
+	struct kvm_run *run;    /* mapped, host.run_size bytes */
 	struct kvm_regs loaded; /* as vcpu_enter() set them */
 	bool entered;
 	struct pauser *pauser; /* see pause.h */
@@ -71,9 +71,7 @@ void vcpu_enter(struct vcpu *vcpu, enum cpu_mode mode, uint64_t entry);
 /* A VM with RAM, the image and vCPU 0, ready to run from the image's entry. */
 struct vcpu *boot(const struct guest_image *image);
 
-/*
- * Enables a capability with one argument, flags 0, by KVM_ENABLE_CAP. Fails the case on an error.
- */
+/* Enables a capability with one argument, flags 0, by KVM_ENABLE_CAP; an error fails the case. */
 #define enable_cap(object, capability, arg0)                                                       \
 	x(object, KVM_ENABLE_CAP,                                                                  \
 	  &(struct kvm_enable_cap){ .cap = (capability), .args = { (arg0) } })

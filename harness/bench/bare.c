@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #define RAM_SIZE 0x80000ul /* as in harness/vm.h */
-#define ENTRY	 0x1000
+#define ENTRY    0x1000
 
 static int kvm;
 static int run_size;

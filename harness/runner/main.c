@@ -233,7 +233,8 @@ static const struct planned *find_planned(const char *area, const char *name)
 	char id[256];
 
 	snprintf(id, sizeof id, "%s/%s", area, name);
-	return bsearch(&(struct planned){ .id = id }, run.plan, run.planned, sizeof *run.plan, by_id);
+	return bsearch(&(struct planned){ .id = id }, run.plan, run.planned, sizeof *run.plan,
+		       by_id);
 }
 
 /* In the case's process. */

@@ -72,12 +72,12 @@ void yaml_write(FILE *f, const json_t *value, int indent)
 	size_t i;
 
 	if (json_is_object(value)) {
-		json_object_foreach ((json_t *)value, key, member) {
+		json_object_foreach((json_t *)value, key, member) {
 			fprintf(f, "%*s%s:", indent, "", key);
 			write_value(f, member, indent);
 		}
 	} else {
-		json_array_foreach (value, i, member) {
+		json_array_foreach(value, i, member) {
 			fprintf(f, "%*s-", indent, "");
 			write_value(f, member, indent);
 		}
