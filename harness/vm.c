@@ -131,8 +131,11 @@ static void record_exit(const struct vcpu *vcpu, int result)
 
 int vcpu_run(struct vcpu *vcpu)
 {
-	int result = x_try(vcpu, KVM_RUN);
+	int result;
 
+	__atomic_store_n(&vcpu->running, true, __ATOMIC_RELAXED);
+	result = x_try(vcpu, KVM_RUN);
+	__atomic_store_n(&vcpu->running, false, __ATOMIC_RELAXED);
 	record_exit(vcpu, result);
 	last_vcpu = vcpu;
 	return result;

@@ -10,7 +10,7 @@
  *	struct vcpu *vcpu = vcpu_create(vm, 0);
  *	vcpu_enter(vcpu, image->mode, vm->entry);
  *
- * Each step ends the case as ERROR if KVM refuses it. Nothing is freed: the case's process ends.
+ * Each step fails the case if KVM refuses it. Nothing is freed: the case's process ends.
  */
 #ifndef KVMSPEC_VM_H
 #define KVMSPEC_VM_H
@@ -46,6 +46,7 @@ struct vcpu {
 	struct kvm_run *run;    /* mapped, host.run_size bytes */
 	struct kvm_regs loaded; /* as vcpu_enter() set them */
 	bool entered;
+	bool running;          /* a thread is in KVM_RUN: its registers cannot be read now */
 	struct pauser *pauser; /* see pause.h */
 };
 

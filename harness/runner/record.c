@@ -45,9 +45,22 @@ static size_t utf8_length(const unsigned char *s, size_t len)
 	return 0;
 }
 
+/* Whether a character of n bytes can go to every report as it is. */
+static bool is_printable(const char *s, size_t n)
+{
+	unsigned char c = (unsigned char)s[0];
+
+	if (n == 1)
+		return (c >= 0x20 && c != 0x7f) || c == '\n' || c == '\t';
+	if (n == 2 && c == 0xc2)
+		return (unsigned char)s[1] >= 0xa0; /* U+0080 to U+009F are control characters */
+	/* U+2028 and U+2029 end a line, in YAML */
+	return n != 3 || (memcmp(s, "\xe2\x80\xa8", 3) != 0 && memcmp(s, "\xe2\x80\xa9", 3) != 0);
+}
+
 /*
  * A JSON string of bytes that a case wrote: what is not UTF-8, and the control characters that XML
- * cannot hold, become \xNN, so that every report shows the same text.
+ * or YAML cannot hold, become \xNN, so that every report shows the same text.
  */
 static json_t *text(const char *bytes, size_t len)
 {
@@ -57,16 +70,14 @@ static json_t *text(const char *bytes, size_t len)
 	if (!clean)
 		return json_string("(out of memory)");
 	for (size_t i = 0; i < len;) {
-		unsigned char c = (unsigned char)bytes[i];
 		size_t n = utf8_length((const unsigned char *)bytes + i, len - i);
 
-		if (n == 0 || (c < 0x20 && c != '\n' && c != '\t') || c == 0x7f) {
-			out += sprintf(out, "\\x%02x", c);
-			i++;
-		} else {
+		if (n && is_printable(bytes + i, n)) {
 			memcpy(out, bytes + i, n);
 			out += n;
 			i += n;
+		} else {
+			out += sprintf(out, "\\x%02x", (unsigned char)bytes[i++]);
 		}
 	}
 	*out = '\0';
@@ -208,11 +219,13 @@ json_t *make_record(const struct planned *planned, const struct sandbox_end *end
 
 	if (verdict == VERDICT_FAIL && deviation)
 		verdict = VERDICT_KNOWN;
-	record = json_pack("{si ss ss sf so}", "schema", RECORD_SCHEMA, "case", planned->id,
+	record = json_pack("{si ss ss sf so}", "schema", RECORD_SCHEMA, "case", planned->run_id,
 			   "verdict", verdict_name(verdict), "seconds", end->seconds, "at",
 			   json_sprintf("%s:%u", ended_early ? e->file : c->file,
 					ended_early ? e->line : (unsigned)c->line));
 
+	if (strcmp(planned->run_id, planned->id) != 0)
+		json_object_set_new(record, "filter", json_string(planned->id));
 	if (c->contract)
 		json_object_set_new(record, "contract", json_string(c->contract));
 	if (abnormal)
@@ -282,8 +295,11 @@ json_t *diagnosis(const struct run *run, const json_t *record)
 {
 	json_t *object = json_object();
 	const char *id = json_string_value(json_object_get(record, "contract"));
-	const char *name = json_string_value(json_object_get(record, "case"));
+	const char *filter = json_string_value(json_object_get(record, "filter"));
 	char host[256];
+
+	if (!filter)
+		filter = json_string_value(json_object_get(record, "case"));
 
 	if (id) {
 		struct contract contract = find_contract(id);
@@ -303,6 +319,6 @@ json_t *diagnosis(const struct run *run, const json_t *record)
 	show(object, "output", record, "output");
 	show(object, "output bytes lost", record, "output_bytes_lost");
 	json_object_set_new(object, "host", json_string(host_line(run->host, host, sizeof host)));
-	json_object_set_new(object, "run again", json_sprintf("make check FILTER='%s'", name));
+	json_object_set_new(object, "run again", json_sprintf("make check FILTER='%s'", filter));
 	return object;
 }

@@ -93,6 +93,15 @@ static FILE *open_report(const char *directory, const char *name)
 	return fdopen(fd, "w");
 }
 
+/* An earlier run's, or it would pass for this one's until that is written. */
+static int remove_old(const char *directory, const char *name)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof path, "%s/%s", directory, name);
+	return unlink(path) != 0 && errno != ENOENT ? -1 : 0;
+}
+
 /* Two runs must not write to one directory: the first one's lock ends with its process. */
 static const char *lock_directory(const char *directory)
 {
@@ -107,7 +116,7 @@ static const char *lock_directory(const char *directory)
 			directory);
 		return problem;
 	}
-	if (ftruncate(fileno(jsonl), 0) != 0)
+	if (ftruncate(fileno(jsonl), 0) != 0 || remove_old(directory, "report.xml") != 0)
 		return cannot("write to", directory);
 	return NULL;
 }

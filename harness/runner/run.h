@@ -25,7 +25,8 @@ enum { EXIT_FAILED = 1, EXIT_CANNOT_RUN = 2, EXIT_INTERRUPTED = 130 };
 struct planned {
 	const struct kvm_case *c;
 	const struct guest_image *guest; /* NULL unless .each_mode */
-	char *id;                        /* "area/name", "area/name/mode" */
+	char *id;                        /* "area/name", "area/name/mode": as filters name it */
+	char *run_id;                    /* the same, or "…/2" with --repeat: unique */
 };
 
 struct run {
@@ -35,8 +36,8 @@ struct run {
 	json_t *host;          /* host.json */
 	json_t *records;       /* array, in the order in which the cases ended */
 	double seconds;        /* wall time, set at the end */
-	bool interrupted;
-	const char *lost; /* the first report that could not be written, or NULL */
+	const char *stopped;   /* why it ended before all cases did, or NULL */
+	const char *lost;      /* the first report that could not be written, or NULL */
 	int lost_errno;
 };
 

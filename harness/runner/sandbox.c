@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -212,17 +213,32 @@ static void close_inherited(int socket)
 	close_range(high + 1, ~0u, 0);
 }
 
-static _Noreturn void child(const struct sandbox *s, bxf_spawn_params params, int socket,
-			    int output)
+static void die_with_parent(void)
 {
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
+static void reset_signals(void)
+{
+	static const int ours[] = { SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGXFSZ };
 	sigset_t none;
 
-	setpgid(0, 0); /* the case and all its children can be killed as one */
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	signal(SIGINT, SIG_DFL);
-	signal(SIGTERM, SIG_DFL);
+	for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+		signal(ours[i], SIG_DFL);
+}
+
+static _Noreturn void child(const struct sandbox *s, bxf_spawn_params params, int socket,
+			    int output, pid_t runner)
+{
+	setpgid(0, 0); /* the case and all its children can be killed as one */
+	die_with_parent();
+	if (getppid() != runner) /* it was too late to be told */
+		_exit(EXIT_FAILURE);
+	/* also those that leave the group; this is not inherited */
+	pthread_atfork(NULL, NULL, die_with_parent);
+	reset_signals();
 	dup2(output, STDOUT_FILENO);
 	dup2(output, STDERR_FILENO);
 	close_inherited(socket);
@@ -280,15 +296,36 @@ static void free_sandbox(struct sandbox *s)
 	free(s);
 }
 
+static void kill_all(void)
+{
+	for (struct sandbox *s = sandboxes; s; s = s->next)
+		if (s->pidfd >= 0) {
+			kill(-(pid_t)s->instance.pid, SIGKILL);
+			kill(s->instance.pid, SIGKILL);
+		}
+	for (struct sandbox *s = sandboxes; s; s = s->next)
+		if (s->pidfd >= 0)
+			waitpid(s->instance.pid, NULL, 0);
+}
+
+/* Criterion would abort the program, and lose what the reports do not have yet. */
+static int cannot_start(int err)
+{
+	kill_all();
+	if (sandbox_hooks.cannot_start)
+		sandbox_hooks.cannot_start(-err);
+	return err;
+}
+
 int bxf_spawn_struct(bxf_instance **instance, bxf_spawn_params params)
 {
 	struct sandbox *s = calloc(1, sizeof *s);
 	int socket[2] = { -1, -1 }, output[2] = { -1, -1 };
-	pid_t pid;
+	pid_t pid, runner = getpid();
 	int err;
 
 	if (!s)
-		return -ENOMEM;
+		return cannot_start(-ENOMEM);
 	s->messages = s->output = s->pidfd = -1;
 	s->area = object_copy(params->inherit.context, "criterion.suite.name");
 	s->name = object_copy(params->inherit.context, "criterion.test.name");
@@ -306,7 +343,7 @@ int bxf_spawn_struct(bxf_instance **instance, bxf_spawn_params params)
 	if (pid < 0)
 		goto error;
 	if (pid == 0)
-		child(s, params, socket[1], output[1]);
+		child(s, params, socket[1], output[1], runner);
 	setpgid(pid, pid); /* here too: whoever is first */
 	s->instance.pid = pid;
 	s->instance.status.alive = 1;
@@ -320,7 +357,7 @@ int bxf_spawn_struct(bxf_instance **instance, bxf_spawn_params params)
 		kill(pid, SIGKILL);
 		waitpid(pid, NULL, 0);
 		free_sandbox(s);
-		return err;
+		return cannot_start(err);
 	}
 	if (params->iquotas.runtime > 0)
 		s->deadline = s->instance.time.start +
@@ -336,7 +373,7 @@ error:
 		close_fd(&output[i]);
 	}
 	free_sandbox(s);
-	return err;
+	return cannot_start(err);
 }
 
 int bxf_wait(bxf_instance *instance, double timeout)
@@ -492,6 +529,26 @@ static void drain_output(struct sandbox *s)
 	}
 }
 
+static bool is_case(pid_t pid)
+{
+	for (struct sandbox *s = sandboxes; s; s = s->next)
+		if (s->pidfd >= 0 && s->instance.pid == (bxf_pid)pid)
+			return true;
+	return false;
+}
+
+/* The runner is the reaper of its cases' orphans. A case that is dead too waits for its funeral. */
+static void reap_orphans(void)
+{
+	siginfo_t info = { 0 };
+
+	while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid &&
+	       !is_case(info.si_pid)) {
+		waitpid(info.si_pid, NULL, 0);
+		info.si_pid = 0;
+	}
+}
+
 /* The case's process is gone: take what it left, end what it started, tell the hooks and Criterion. */
 static void bury(struct sandbox *s)
 {
@@ -500,11 +557,10 @@ static void bury(struct sandbox *s)
 	kill(-(pid_t)s->instance.pid, SIGKILL);
 	while (waitpid(s->instance.pid, &status, 0) < 0 && errno == EINTR)
 		;
-	while (waitpid(-(pid_t)s->instance.pid, NULL, WNOHANG) > 0)
-		; /* its orphans: the runner is their reaper */
+	close_fd(&s->pidfd);
+	reap_orphans();
 	if (s->output >= 0)
 		drain_output(s);
-	close_fd(&s->pidfd);
 	s->instance.time.end = now_ns();
 	s->instance.time.elapsed = s->instance.time.end - s->instance.time.start;
 	s->instance.status.alive = 0;
@@ -523,15 +579,6 @@ static void bury(struct sandbox *s)
 		.output_lost = s->output_lost,
 	});
 	s->died(&s->instance); /* queues a message to ourselves */
-}
-
-static void kill_all(void)
-{
-	for (struct sandbox *s = sandboxes; s; s = s->next)
-		if (s->pidfd >= 0) {
-			kill(-(pid_t)s->instance.pid, SIGKILL);
-			kill(s->instance.pid, SIGKILL);
-		}
 }
 
 /* Kills what is overdue; returns the milliseconds until the next deadline, at most 200. */

@@ -36,8 +36,9 @@ struct sandbox_hooks {
 	size_t shared_size; /* memory shared between each case and the runner; zeroed at the start */
 	void (*in_child)(const char *area, const char *name, void *shared); /* before the case */
 	void (*ended)(const struct sandbox_end *end);
-	void (*interrupted)(void); /* sandbox_interrupt() was called, all cases are killed */
-	int keep_fd;               /* stays open in the cases: /dev/kvm */
+	void (*interrupted)(void);     /* sandbox_interrupt() was called, all cases are killed */
+	void (*cannot_start)(int err); /* no process for the next case; all others are killed */
+	int keep_fd;                   /* stays open in the cases: /dev/kvm */
 };
 
 extern struct sandbox_hooks sandbox_hooks;

@@ -3,6 +3,19 @@
 #include "runner/run.h"
 
 #include <string.h>
+#include <strings.h>
+
+/* What YAML 1.1 reads as a truth value or null, in lower case. */
+static bool is_keyword(const char *s)
+{
+	static const char *const keywords[] = { "y",   "n",    "yes",   "no",  "on",
+						"off", "true", "false", "null" };
+
+	for (size_t i = 0; i < sizeof keywords / sizeof *keywords; i++)
+		if (strcasecmp(s, keywords[i]) == 0)
+			return true;
+	return false;
+}
 
 /* A scalar that needs no quotes in any YAML reader; all others are quoted as JSON. */
 static bool is_plain(const char *s)
@@ -13,7 +26,7 @@ static bool is_plain(const char *s)
 	size_t len = strlen(s);
 
 	return len && strspn(s, safe) == len && strchr(letters, s[0]) && s[len - 1] != ' ' &&
-	       s[len - 1] != ':' && !strstr(s, ": ");
+	       s[len - 1] != ':' && !strstr(s, ": ") && !is_keyword(s);
 }
 
 static void write_block(FILE *f, const char *s, int indent)

@@ -1,1 +1,31 @@
 # SPDX-License-Identifier: MIT
+#
+# The framework's own tests. Included by the Makefile.
+
+# Debian's: the one that has python3-yaml, python3-junitparser and python3-tap.
+PYTHON ?= /usr/bin/python3
+
+TESTS := harness/tests
+BROKEN := $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(TESTS)/broken/*.c))
+UNITS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(TESTS)/unit_*.c))
+
+# The runner with cases that fail in every way, in place of cases/.
+$(BUILD)/kvmspec-broken: $(HARNESS) $(BROKEN) $(GUEST_OBJECTS) $(BUILD)/$(TESTS)/broken/catalogue.o
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/$(TESTS)/broken/catalogue.o: harness/embed_catalogue.S $(wildcard $(TESTS)/broken/*.tsv)
+	@mkdir -p $(@D)
+	$(CC) -c -DCATALOGUE=$(TESTS)/broken -o $@ $<
+
+# With Criterion as it is: its own main and sandbox. ioctl() can be made to lie (unit_host.c).
+$(BUILD)/unit-tests: $(filter-out %/main.o %/sandbox.o,$(HARNESS)) $(UNITS) $(GUEST_OBJECTS) \
+		$(BUILD)/$(TESTS)/broken/catalogue.o
+	$(CC) $(ALL_CFLAGS) -Wl,--wrap=ioctl -o $@ $^ -lcriterion -ljansson -lelf
+
+$(BUILD)/yaml-filter: $(BUILD)/$(TESTS)/yaml_filter.o $(BUILD)/harness/runner/yaml.o
+	$(CC) $(ALL_CFLAGS) -o $@ $^ -ljansson
+
+test-framework: $(BUILD)/kvmspec $(BUILD)/kvmspec-broken $(BUILD)/unit-tests $(BUILD)/yaml-filter ## run the framework's own tests
+	@CC='$(CC)' BUILD='$(BUILD)' $(PYTHON) $(TESTS)/run.py $(if $(FILTER),'$(FILTER)')
+
+.PHONY: test-framework

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Each way in which a case can end, but for a failed assertion. test_fixtures.py knows what must be
+ * reported; the comment «ends here» marks the line.
+ */
+#include "kvmspec.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+GUEST(real16, hlt_loop);
+GUEST(real16, spin);
+
+#define KVM_CAP_OF_NO_HOST 1000000
+
+/* How long what hangs may hang: enough for the machine to be busy, not for the tester to wait. */
+#define HANG_SECONDS 0.5
+
+CASE(endings, passes)
+{
+}
+
+CASE(endings, fails)
+{
+	fail("the sky is blue", "it is %s", "grey"); /* ends here */
+}
+
+CASE(endings, skips)
+{
+	skip("there is no %s here", "moon"); /* ends here */
+}
+
+CASE(endings, errs)
+{
+	error("out of %s", "luck"); /* ends here */
+}
+
+CASE(needs, a_capability, .needs = { CAP(KVM_CAP_OF_NO_HOST) }) /* ends here */
+{
+	fail("it is skipped", "it ran");
+}
+
+CASE(needs, bits_of_a_capability,
+     .needs = { CAP_BITS(KVM_CAP_NR_MEMSLOTS, 1 << 30) }) /* ends here */
+{
+	fail("it is skipped", "it ran");
+}
+
+CASE(needs, a_vendor, .needs = { VENDOR("kvm_none") }) /* ends here */
+{
+	fail("it is skipped", "it ran");
+}
+
+CASE(needs, cpus, .needs = { CPUS(1000000) }) /* ends here */
+{
+	fail("it is skipped", "it ran");
+}
+
+CASE(needs, second_of_two, .needs = { CPUS(1), VENDOR("kvm_none") }) /* ends here */
+{
+	fail("it is skipped", "it ran");
+}
+
+CASE(needs, are_met, .needs = { CAP(KVM_CAP_USER_MEMORY), CPUS(1) })
+{
+}
+
+CASE(endings, unknown_label)
+{
+	guest_symbol(boot(hlt_loop), "nowhere");
+}
+
+CASE(endings, garbage_image)
+{
+	static const unsigned char garbage[] =
+		"This is no ELF file, but it is long enough to be one.";
+	static const struct guest_image image = {
+		.name = "real16/garbage",
+		.mode = MODE_REAL16,
+		.elf = garbage,
+		.elf_end = garbage + sizeof garbage,
+	};
+
+	boot(&image);
+}
+
+CASE(endings, truncated_image)
+{
+	struct guest_image image = *hlt_loop;
+
+	image.name = "real16/truncated";
+	image.elf_end = image.elf + 60;
+	boot(&image);
+}
+
+CASE(endings, segmentation_fault)
+{
+	volatile uintptr_t nowhere = 8;
+
+	*(volatile int *)nowhere = 0;
+}
+
+CASE(endings, aborts)
+{
+	abort();
+}
+
+CASE(endings, exits_with_0)
+{
+	exit(0);
+}
+
+CASE(endings, exits_with_3)
+{
+	exit(3);
+}
+
+CASE(endings, leaves_with_0)
+{
+	_exit(0);
+}
+
+static void leave_with_3(void)
+{
+	_exit(3);
+}
+
+CASE(endings, exits_with_3_after_it_passed)
+{
+	atexit(leave_with_3);
+}
+
+CASE(endings, kills_its_process_group)
+{
+	kill(0, SIGKILL);
+}
+
+CASE(endings, hangs_in_the_guest, .timeout = HANG_SECONDS)
+{
+	vcpu_run(boot(spin));
+}
+
+CASE(endings, hangs_outside_of_the_guest, .timeout = HANG_SECONDS)
+{
+	struct vcpu *vcpu = boot(hlt_loop);
+
+	expect_run_exit(vcpu, KVM_EXIT_HLT);
+	for (;;)
+		pause();
+}
+
+CASE(endings, stops_itself, .timeout = HANG_SECONDS)
+{
+	raise(SIGSTOP);
+}
+
+static _Noreturn void wait_for_ever(void)
+{
+	for (;;)
+		pause();
+}
+
+/* The test finds the process by what the case printed. */
+static void leave_orphan(void (*escape)(void))
+{
+	int ready[2];
+	pid_t pid;
+	char c;
+
+	if (pipe(ready) != 0 || (pid = fork()) < 0)
+		error("no child");
+	if (pid == 0) {
+		escape();
+		close(ready[1]);
+		wait_for_ever();
+	}
+	close(ready[1]);
+	if (read(ready[0], &c, 1) != 0)
+		error("the child wrote something");
+	printf("orphan %d\n", (int)pid);
+}
+
+static void stay(void)
+{
+}
+
+CASE(orphans, in_the_group)
+{
+	leave_orphan(stay);
+}
+
+static void leave_session(void)
+{
+	setsid();
+}
+
+CASE(orphans, in_another_session)
+{
+	leave_orphan(leave_session);
+}
+
+CASE(orphans, of_a_failure)
+{
+	leave_orphan(leave_session);
+	fail("no orphan", "an orphan");
+}
+
+/* Its parent ends at once, before the case does. */
+CASE(orphans, of_a_child)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		leave_orphan(leave_session);
+		fflush(stdout);
+		_exit(0);
+	}
+	waitpid(pid, NULL, 0);
+}
+
+/* For interrupted runs; they stay until they are killed. */
+
+CASE(forever, sleeps, .timeout = 60, .on_request = true)
+{
+	wait_for_ever();
+}
+
+CASE(forever, runs_a_guest, .timeout = 60, .on_request = true)
+{
+	vcpu_run(boot(spin));
+}
+
+CASE(forever, has_children, .timeout = 60, .on_request = true)
+{
+	if (fork() == 0)
+		wait_for_ever();
+	if (fork() == 0) {
+		setsid();
+		wait_for_ever();
+	}
+	wait_for_ever();
+}

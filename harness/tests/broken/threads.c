@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+/* Failures that the case's first thread does not see. */
+#include "kvmspec.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+GUEST(real16, hlt_loop);
+GUEST(real16, spin);
+
+static void start(void *(*run)(void *), void *arg)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, run, arg) != 0)
+		error("pthread_create");
+}
+
+static void *fail_at_once(void *arg)
+{
+	(void)arg;
+	fail("the thread is content", "it is not"); /* ends here */
+}
+
+CASE(threads, one_fails)
+{
+	start(fail_at_once, NULL);
+	for (;;)
+		pause();
+}
+
+static void *fail_when_counting(void *arg)
+{
+	volatile uint32_t *counter = arg;
+
+	while (*counter < 1000)
+		;
+	fail("the guest does not count", "it does"); /* ends here */
+}
+
+/* The registers of a vCPU that runs cannot be read: asking for them must not hang the failure. */
+CASE(threads, one_fails_while_the_vcpu_runs)
+{
+	struct vcpu *vcpu = boot(spin);
+
+	vcpu->run->immediate_exit = 1;
+	expect_run_errno(vcpu, EINTR);
+	vcpu->run->immediate_exit = 0;
+	start(fail_when_counting, (void *)(uintptr_t)guest_variable(vcpu, uint32_t, "counter"));
+	vcpu_run(vcpu);
+}
+
+static pthread_barrier_t both;
+
+static void *fail_together(void *arg)
+{
+	pthread_barrier_wait(&both);
+	fail("one thread fails", "thread %s fails", (const char *)arg); /* ends here */
+}
+
+CASE(threads, two_fail_at_once)
+{
+	pthread_barrier_init(&both, NULL, 2);
+	start(fail_together, (void *)(uintptr_t) "A");
+	fail_together((void *)(uintptr_t) "B");
+}
+
+static void *halt(void *vcpu)
+{
+	expect_run_exit(vcpu, KVM_EXIT_IO); /* ends here */
+	return NULL;
+}
+
+CASE(threads, assertion_fails_in_a_thread)
+{
+	start(halt, boot(hlt_loop));
+	for (;;)
+		pause();
+}
