@@ -18,8 +18,8 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvl
 	-Wno-override-init -Wno-initializer-overrides -Werror=incompatible-pointer-types -Werror=int-conversion \
 	-Werror=implicit-function-declaration
 ALL_CFLAGS := -std=gnu11 $(WARNINGS) $(CFLAGS) -pthread
-LDLIBS := -l:libcriterion.a -l:libprotobuf-nanopb.a -l:libffi.a -l:libjansson.a -l:libelf.a \
-	-l:libz.a -pthread
+LDLIBS := -l:libcriterion.a -l:libprotobuf-nanopb.a -l:libffi.a -l:libjansson.a -l:libcapstone.a \
+	-l:libdw.a -l:libelf.a -l:libz.a -l:liblzma.a -l:libbz2.a -pthread
 
 # By default the binary is static: it starts fast, and runs in an initramfs as it is.
 LDFLAGS ?= -static

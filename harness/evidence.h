@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct guest_image;
+
 enum verdict {
 	VERDICT_RUNNING, /* still unknown: a case that ends so crashed or was killed */
 	VERDICT_PASS,
@@ -23,6 +25,7 @@ enum verdict {
 
 #define EVIDENCE_EXITS  16  /* the last returns of KVM_RUN */
 #define EVIDENCE_UNION  64  /* bytes of kvm_run's exit union that are kept */
+#define EVIDENCE_CODE   128 /* bytes of guest code around RIP */
 #define EVIDENCE_ERRNOS 134 /* 0: success; EHWPOISON (133) is the highest */
 
 /* One return of KVM_RUN. */
@@ -51,6 +54,10 @@ struct evidence {
 	char guest[64];     /* "real16/hlt_loop" */
 	char rip_label[96]; /* "entry+0x1", or "" outside of the image */
 	struct kvm_regs loaded, regs;
+	uint64_t code_address;           /* of the first byte of code: a label before RIP, or RIP */
+	uint32_t code_size;              /* 0: no RAM there */
+	uint8_t code[EVIDENCE_CODE];     /* as it is in the guest's RAM now */
+	const struct guest_image *image; /* the same address in the runner, which forked us */
 	struct kvm_sregs sregs;
 
 	uint64_t exit_count; /* the ring's next slot is exit_count % EVIDENCE_EXITS */

@@ -203,6 +203,8 @@ static void add_state(json_t *record, const struct evidence *e)
 		json_object_set_new(record, "at_label", field_text(e->rip_label));
 		json_object_set_new(record, "registers", registers(e));
 		json_object_set_new(record, "system_registers", system_registers(e));
+		if (e->code_size)
+			json_object_set_new(record, "code", code_around_rip(e));
 	}
 	json_object_set_new(record, "last_exits", last_exits(e));
 }
@@ -291,6 +293,24 @@ static void show_registers(json_t *object, const char *name, const json_t *recor
 	json_object_set_new(object, name, json_stringn(lines, used));
 }
 
+/* The same, for an array of lines. */
+static void show_lines(json_t *object, const char *name, const json_t *record, const char *member)
+{
+	json_t *lines = json_object_get(record, member), *line, *text = json_string("");
+	size_t i;
+
+	json_array_foreach(lines, i, line) {
+		json_t *longer =
+			json_sprintf("%s%s\n", json_string_value(text), json_string_value(line));
+
+		json_decref(text);
+		text = longer;
+	}
+	if (lines)
+		json_object_set(object, name, text);
+	json_decref(text);
+}
+
 json_t *diagnosis(const struct run *run, const json_t *record)
 {
 	json_t *object = json_object();
@@ -315,6 +335,7 @@ json_t *diagnosis(const struct run *run, const json_t *record)
 	show(object, "rip is at", record, "at_label");
 	show_registers(object, "registers", record, "registers");
 	show_registers(object, "system registers", record, "system_registers");
+	show_lines(object, "code", record, "code");
 	show(object, "last exits", record, "last_exits");
 	show(object, "output", record, "output");
 	show(object, "output bytes lost", record, "output_bytes_lost");

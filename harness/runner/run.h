@@ -52,6 +52,12 @@ json_t *host_facts(int argc, char **argv);
 /* Makes the record of an ended case. */
 json_t *make_record(const struct planned *planned, const struct sandbox_end *end);
 
+/*
+ * The guest's code around RIP, an array of lines: address, label, instruction and its line in
+ * guests/; ">" marks RIP. Needs e->code_size > 0.
+ */
+json_t *code_around_rip(const struct evidence *e);
+
 /* Looks a contract up in the embedded catalogue; "" if it is not there (static buffers). */
 struct contract {
 	char text[512];       /* what must happen, in one sentence */
