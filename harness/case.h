@@ -33,23 +33,35 @@ struct need {
 #define NEEDS_MAX 6
 
 /* KVM_CHECK_EXTENSION answers with something other than 0. */
-#define CAP(c) { .kind = NEED_CAP, .name = #c, .cap = (c) }
+#define CAP(c)                                                                                     \
+	{                                                                                          \
+		.kind = NEED_CAP, .name = #c, .cap = (c)                                           \
+	}
 /* The answer has all of these bits. */
-#define CAP_BITS(c, bits) { .kind = NEED_CAP, .name = #c, .cap = (c), .mask = (bits) }
+#define CAP_BITS(c, bits)                                                                          \
+	{                                                                                          \
+		.kind = NEED_CAP, .name = #c, .cap = (c), .mask = (bits)                           \
+	}
 /* The vendor module is this one. */
-#define VENDOR(module) { .kind = NEED_VENDOR, .name = module }
+#define VENDOR(module)                                                                             \
+	{                                                                                          \
+		.kind = NEED_VENDOR, .name = module                                                \
+	}
 /* This many online host CPUs. */
-#define CPUS(n) { .kind = NEED_CPUS, .name = "host CPUs", .count = (n) }
+#define CPUS(n)                                                                                    \
+	{                                                                                          \
+		.kind = NEED_CPUS, .name = "host CPUs", .count = (n)                               \
+	}
 
 struct kvm_case {
 	const char *area, *name, *file;
 	int line;
 	void (*run)(const struct guest_image *guest);
 
-	const char *contract;			    /* id in cases/contracts.tsv */
+	const char *contract;                       /* id in cases/contracts.tsv */
 	const struct guest_image *const *each_mode; /* MODE_COUNT images */
 	struct need needs[NEEDS_MAX];
-	double timeout;	 /* seconds; 0: the default, 10 */
+	double timeout;  /* seconds; 0: the default, 10 */
 	bool on_request; /* runs only when a filter begins with its area */
 };
 
@@ -61,8 +73,10 @@ struct kvm_case {
 								.line = __LINE__,                  \
 								.run = area_##_##name_,            \
 								__VA_ARGS__ };                     \
-	__attribute__((used, section("kvm_cases"))) static const struct kvm_case                   \
-		*const ref_##area_##_##name_ = &case_##area_##_##name_;                            \
+	__attribute__((                                                                            \
+		used,                                                                              \
+		section("kvm_cases"))) static const struct kvm_case *const ref_##area_##_##name_ = \
+		&case_##area_##_##name_;                                                           \
 	static void area_##_##name_(__attribute__((unused)) const struct guest_image *guest)
 
 /*
@@ -70,8 +84,8 @@ struct kvm_case {
  * skip(): this host lacks what the case needs. error(): something else got in the way.
  */
 #define fail(expected, ...) case_fail(NULL, __FILE__, __LINE__, (expected), __VA_ARGS__)
-#define skip(...)	    case_end(VERDICT_SKIP, __FILE__, __LINE__, __VA_ARGS__)
-#define error(...)	    case_end(VERDICT_ERROR, __FILE__, __LINE__, __VA_ARGS__)
+#define skip(...)           case_end(VERDICT_SKIP, __FILE__, __LINE__, __VA_ARGS__)
+#define error(...)          case_end(VERDICT_ERROR, __FILE__, __LINE__, __VA_ARGS__)
 
 struct vcpu;
 

@@ -21,9 +21,9 @@ enum verdict {
 	VERDICT_ERROR, /* harness, guest or time-out got in the way; no statement about KVM */
 };
 
-#define EVIDENCE_EXITS	16	/* the last returns of KVM_RUN */
-#define EVIDENCE_UNION	64	/* bytes of kvm_run's exit union that are kept */
-#define EVIDENCE_ERRNOS 134	/* 0: success; EHWPOISON (133) is the highest */
+#define EVIDENCE_EXITS  16  /* the last returns of KVM_RUN */
+#define EVIDENCE_UNION  64  /* bytes of kvm_run's exit union that are kept */
+#define EVIDENCE_ERRNOS 134 /* 0: success; EHWPOISON (133) is the highest */
 
 /* One return of KVM_RUN. */
 struct exit_event {
@@ -31,7 +31,7 @@ struct exit_event {
 	uint32_t exit_reason;
 	uint32_t vcpu_id;
 	uint8_t data[EVIDENCE_UNION]; /* kvm_run from .hw on */
-	uint8_t io_data[8];	      /* KVM_EXIT_IO: the first bytes at data_offset */
+	uint8_t io_data[8];           /* KVM_EXIT_IO: the first bytes at data_offset */
 };
 
 struct evidence {
@@ -48,7 +48,7 @@ struct evidence {
 	/* The vCPU at the failure. */
 	bool has_regs;
 	bool has_loaded;
-	char guest[64];	   /* "real16/hlt_loop" */
+	char guest[64];     /* "real16/hlt_loop" */
 	char rip_label[96]; /* "entry+0x1", or "" outside of the image */
 	struct kvm_regs loaded, regs;
 	struct kvm_sregs sregs;

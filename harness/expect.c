@@ -170,7 +170,8 @@ void expect_mmio_(const char *file, int line, struct vcpu *vcpu, struct mmio_exi
 	if (got.phys_addr == want.phys_addr && got.len == want.len &&
 	    got.is_write == want.is_write && got.value == want.value)
 		return;
-	case_fail(vcpu, file, line, mmio_text(want, e, sizeof e), "%s", mmio_text(got, g, sizeof g));
+	case_fail(vcpu, file, line, mmio_text(want, e, sizeof e), "%s",
+		  mmio_text(got, g, sizeof g));
 }
 
 /* One 64-bit register in a struct. */
@@ -206,21 +207,27 @@ static void expect_fields(const char *file, int line, struct vcpu *vcpu, const s
 		case_fail(vcpu, file, line, expected, "%s", actual);
 }
 
-#define REG(name) { #name, offsetof(struct kvm_regs, name) }
+#define REG(name)                                                                                  \
+	{                                                                                          \
+#name, offsetof(struct kvm_regs, name)                                             \
+	}
 
 void expect_regs_(const char *file, int line, struct vcpu *vcpu, struct kvm_regs got,
 		  struct kvm_regs want)
 {
 	static const struct field fields[] = {
 		REG(rax), REG(rbx), REG(rcx), REG(rdx), REG(rsi), REG(rdi),
-		REG(rsp), REG(rbp), REG(r8),  REG(r9),	REG(r10), REG(r11),
+		REG(rsp), REG(rbp), REG(r8),  REG(r9),  REG(r10), REG(r11),
 		REG(r12), REG(r13), REG(r14), REG(r15), REG(rip), REG(rflags),
 	};
 
 	expect_fields(file, line, vcpu, fields, sizeof fields / sizeof *fields, &got, &want);
 }
 
-#define SREG(name) { #name, offsetof(struct kvm_sregs, name) }
+#define SREG(name)                                                                                 \
+	{                                                                                          \
+#name, offsetof(struct kvm_sregs, name)                                            \
+	}
 
 void expect_sregs_(const char *file, int line, struct vcpu *vcpu, struct kvm_sregs got,
 		   struct kvm_sregs want)

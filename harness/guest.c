@@ -64,7 +64,8 @@ const char *guest_load(const struct guest_image *image, void *memory, size_t siz
 
 /* Calls visit for each symbol until it returns true. Returns whether it did. */
 static bool each_symbol(const struct guest_image *image,
-			bool (*visit)(const char *name, const GElf_Sym *symbol, void *arg), void *arg)
+			bool (*visit)(const char *name, const GElf_Sym *symbol, void *arg),
+			void *arg)
 {
 	Elf *elf = open_elf(image);
 	Elf_Scn *section = NULL;

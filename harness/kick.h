@@ -20,7 +20,7 @@ enum kick_source { KICK_THREAD, KICK_PROCESS, KICK_TIMER };
 /* What the signal's handler does, besides counting. */
 enum kick_handler {
 	KICK_SETS_IMMEDIATE_EXIT, /* vcpu->run->immediate_exit = 1, as the documentation advises */
-	KICK_COUNTS,		  /* nothing else */
+	KICK_COUNTS,              /* nothing else */
 };
 
 /*

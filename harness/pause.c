@@ -4,8 +4,8 @@
 #include "case.h"
 #include "evidence.h"
 #include "expect.h"
-#include "names.h"
 #include "kick.h"
+#include "names.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -178,16 +178,16 @@ struct sandbox {
 	bxf_callback *died;
 	char *area, *name;
 	unsigned long long deadline; /* CLOCK_MONOTONIC, ns; 0: none */
-	int messages;		     /* our end of Criterion's connection */
-	int output;		     /* read end of the case's stdout and stderr */
-	int pidfd;		     /* -1 once it was reaped */
+	int messages;                /* our end of Criterion's connection */
+	int output;                  /* read end of the case's stdout and stderr */
+	int pidfd;                   /* -1 once it was reaped */
 	void *shared;
 	size_t output_len, output_lost;
 	char output_data[SANDBOX_OUTPUT_MAX];
 };
 
 static struct sandbox *sandboxes;
-static void *spare_shared; /* of an ended case, for the next one */
+static void *spare_shared;    /* of an ended case, for the next one */
 static int child_socket = -1; /* in a child: its end of the connection */
 
 static void close_fd(int *fd)
@@ -229,8 +229,8 @@ static void reset_signals(void)
 		signal(ours[i], SIG_DFL);
 }
 
-static _Noreturn void child(const struct sandbox *s, bxf_spawn_params params, int socket, int output,
-			    pid_t runner)
+static _Noreturn void child(const struct sandbox *s, bxf_spawn_params params, int socket,
+			    int output, pid_t runner)
 {
 	setpgid(0, 0); /* the case and all its children can be killed as one */
 	die_with_parent();
@@ -360,7 +360,8 @@ int bxf_spawn_struct(bxf_instance **instance, bxf_spawn_params params)
 		return cannot_start(err);
 	}
 	if (params->iquotas.runtime > 0)
-		s->deadline = s->instance.time.start + (unsigned long long)(params->iquotas.runtime * 1e9);
+		s->deadline = s->instance.time.start +
+			      (unsigned long long)(params->iquotas.runtime * 1e9);
 	s->next = sandboxes;
 	sandboxes = s;
 	*instance = &s->instance;
