@@ -332,14 +332,14 @@ json_t *diagnosis(const struct run *run, const json_t *record)
 	show(object, "got", record, "got");
 	show(object, "reason", record, "reason");
 	show(object, "guest", record, "guest");
-	show(object, "rip is at", record, "at_label");
+	show(object, "rip_at", record, "at_label");
 	show_registers(object, "registers", record, "registers");
-	show_registers(object, "system registers", record, "system_registers");
+	show_registers(object, "system_registers", record, "system_registers");
 	show_lines(object, "code", record, "code");
-	show(object, "last exits", record, "last_exits");
+	show(object, "last_exits", record, "last_exits");
 	show(object, "output", record, "output");
-	show(object, "output bytes lost", record, "output_bytes_lost");
+	show(object, "output_bytes_lost", record, "output_bytes_lost");
 	json_object_set_new(object, "host", json_string(host_line(run->host, host, sizeof host)));
-	json_object_set_new(object, "run again", json_sprintf("make check FILTER='%s'", filter));
+	json_object_set_new(object, "run_again", json_sprintf("make check FILTER='%s'", filter));
 	return object;
 }

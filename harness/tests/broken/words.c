@@ -110,6 +110,7 @@ CASE(words, flood_and_hang, .timeout = 0.5)
 {
 	static char block[1 << 16];
 
+	memset(block, 'y', sizeof block);
 	for (;;)
 		if (write(STDOUT_FILENO, block, sizeof block) < 0)
 			error("write");

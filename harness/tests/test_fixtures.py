@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: MIT
+"""Every case of harness/tests/broken ends as it must, and says so."""
+
+import re
+import unittest
+
+import support
+
+HERE = "here"  # at: the line marked «ends here»
+CASE = "case"  # at: the case itself
+
+IO = "KVM_EXIT_IO out port 0x3f8 size 1 count 1 value 0x30"
+MMIO = "KVM_EXIT_MMIO write gpa 0xd0400 len 2 value 0x2a"
+
+# fixture: (expected, got, label at RIP or None, the last exit or None); all are failures
+FAILURES = {
+    "assertions/expect": ("1 + 1 == 3", "it is 2", None, None),
+    "assertions/expect_equal": ("sizeof(uint16_t) is 16 (0x10)", "it is 2 (0x2)", None, None),
+    "assertions/expect_errno_but_it_succeeds": (
+        "KVM_GET_API_VERSION fails with EINVAL", "it succeeds and returns 12", None, None),
+    "assertions/expect_errno_but_another": (
+        "KVM_GET_REGS fails with ENOENT", "it fails with EFAULT (Bad address)", None, None),
+    "assertions/x_fails": (
+        "KVM_GET_REGS succeeds", "KVM_GET_REGS fails with EFAULT (Bad address)", None, None),
+    "assertions/expect_run_errno_but_it_returns": (
+        "KVM_RUN fails with EINTR", "KVM_EXIT_HLT", "after_hlt", "KVM_EXIT_HLT"),
+    "assertions/expect_run_errno_but_another": (
+        "KVM_RUN fails with EAGAIN", re.compile(r"KVM_RUN fails with EINTR \(exit_reason is \w+\)"),
+        "entry", re.compile("KVM_RUN fails with EINTR")),
+    "assertions/expect_run_exit_but_another": (
+        "KVM_EXIT_IO", "KVM_EXIT_HLT", "after_hlt", "KVM_EXIT_HLT"),
+    "assertions/expect_run_exit_but_it_fails": (
+        "KVM_EXIT_HLT", re.compile(r"KVM_RUN fails with EINTR \(exit_reason is \w+\)"), "entry",
+        re.compile("KVM_RUN fails with EINTR")),
+    "assertions/expect_exit_reason": (
+        "exit_reason is KVM_EXIT_MMIO", "it is KVM_EXIT_HLT", "end", "KVM_EXIT_HLT"),
+    "assertions/expect_run_io_direction": (
+        "KVM_EXIT_IO in port 0x3f8 size 1 count 1", IO, ..., re.compile("KVM_EXIT_IO out .* 30$")),
+    "assertions/expect_run_io_size": (IO.replace("size 1", "size 2"), IO, ..., ...),
+    "assertions/expect_run_io_port": (IO.replace("0x3f8", "0x2f8"), IO, ..., ...),
+    "assertions/expect_run_io_count": (IO.replace("count 1", "count 2"), IO, ..., ...),
+    "assertions/expect_run_io_value": (IO.replace("0x30", "0x35"), IO, ..., ...),
+    "assertions/expect_run_io_but_another_exit": (
+        "KVM_EXIT_IO", "KVM_EXIT_HLT", "after_hlt", "KVM_EXIT_HLT"),
+    "assertions/expect_run_text": (
+        "KVM_EXIT_IO out port 0xe9 size 1 count 1 value 0x70",
+        "KVM_EXIT_IO out port 0xe9 size 1 count 1 value 0x6c", ...,
+        "KVM_EXIT_IO out port 0xe9 size 1 count 1 data 6c"),
+    "assertions/expect_run_text_but_it_ends": ("KVM_EXIT_IO", "KVM_EXIT_HLT", "end", "KVM_EXIT_HLT"),
+    "assertions/expect_run_mmio_phys_addr": (
+        MMIO.replace("0xd0400", "0xd0000"), MMIO, ...,
+        "KVM_EXIT_MMIO write gpa 0xd0400 len 2 data 2a 00"),
+    "assertions/expect_run_mmio_len": (MMIO.replace("len 2", "len 4"), MMIO, ..., ...),
+    "assertions/expect_run_mmio_is_write": ("KVM_EXIT_MMIO read gpa 0xd0400 len 2", MMIO, ..., ...),
+    "assertions/expect_run_mmio_value": (MMIO.replace("0x2a", "0x2b"), MMIO, ..., ...),
+    "assertions/expect_regs_one": ("rax=0x2b", "rax=0x2a", "end", "KVM_EXIT_HLT"),
+    "assertions/expect_regs_rip": ("rip=0x100d", "rip=0x1014", "end", "KVM_EXIT_HLT"),
+    "assertions/expect_sregs": ("cr3=0x5000", "cr3=0", "entry", None),
+    "assertions/expect_memory_first_byte": (
+        "memory at GPA 0x400 holds 2b 00", "it holds 2a 00", "end", "KVM_EXIT_HLT"),
+    "assertions/expect_memory_later_byte": (
+        "memory at GPA 0x401 holds 01 02", "it holds 00 00", "end", "KVM_EXIT_HLT"),
+    "assertions/expect_run_report": (
+        "KVM_EXIT_IO out port 0x4b0 size 4 count 1 value 0x1234", IO, ..., ...),
+    "endings/fails": ("the sky is blue", "it is grey", None, None),
+    "threads/one_fails": ("the thread is content", "it is not", None, None),
+    "threads/one_fails_while_the_vcpu_runs": (
+        "the guest does not count", "it does", None, re.compile("KVM_RUN fails with EINTR")),
+    "threads/two_fail_at_once": (
+        "one thread fails", re.compile("thread [AB] fails"), None, None),
+    "threads/assertion_fails_in_a_thread": (
+        "KVM_EXIT_IO", "KVM_EXIT_HLT", "after_hlt", "KVM_EXIT_HLT"),
+}
+
+# fixture: (verdict, at, reason)
+OTHERS = {
+    "assertions/all_hold": ("pass", CASE, None),
+    "assertions/expect_memory_beyond_ram": ("error", HERE, "2 bytes at GPA 0x7ffff are not RAM"),
+    "endings/passes": ("pass", CASE, None),
+    "endings/skips": ("skip", HERE, "there is no moon here"),
+    "endings/errs": ("error", HERE, "out of luck"),
+    "endings/unknown_label": ("error", ..., "guest real16/hlt_loop has no label 'nowhere'"),
+    "endings/garbage_image": (
+        "error", ..., "cannot load guest real16/garbage: it is no ELF file"),
+    "endings/truncated_image": (
+        "error", ..., "cannot load guest real16/truncated: it has no program headers"),
+    "endings/segmentation_fault": ("error", CASE, "killed by signal 11 (SEGV)"),
+    "endings/aborts": ("error", CASE, "killed by signal 6 (ABRT)"),
+    "endings/exits_with_0": (
+        "error", CASE, "the case's process ended with status 0 before the case did"),
+    "endings/exits_with_3": (
+        "error", CASE, "the case's process ended with status 3 before the case did"),
+    "endings/leaves_with_0": (
+        "error", CASE, "the case's process ended with status 0 before the case did"),
+    "endings/exits_with_3_after_it_passed": (
+        "error", CASE, "the case's process ended with status 3 after the case"),
+    "endings/kills_its_process_group": ("error", CASE, "killed by signal 9 (KILL)"),
+    "endings/hangs_in_the_guest": ("error", CASE, re.compile(
+        r"time-out: killed after \d+\.\d s, before KVM_RUN returned for the first time")),
+    "endings/hangs_outside_of_the_guest": ("error", CASE, re.compile(
+        r"time-out: killed after \d+\.\d s$")),
+    "endings/stops_itself": ("error", CASE, re.compile("time-out")),
+    "needs/a_capability": ("skip", HERE, "needs KVM_CAP_OF_NO_HOST; this host answers 0"),
+    "needs/bits_of_a_capability": ("skip", HERE, re.compile(
+        "needs KVM_CAP_NR_MEMSLOTS with bits 0x40000000; this host answers 0x[0-9a-f]+$")),
+    "needs/a_vendor": ("skip", HERE, re.compile(
+        r"needs vendor module kvm_none; this host has kvm\w*$")),
+    "needs/cpus": ("skip", HERE, re.compile(r"needs 1000000 host CPUs; this host has \d+$")),
+    "needs/second_of_two": ("skip", HERE, re.compile("needs vendor module kvm_none")),
+    "needs/are_met": ("pass", CASE, None),
+    "orphans/in_the_group": ("pass", CASE, None),
+    "orphans/in_another_session": ("pass", CASE, None),
+    "orphans/of_a_child": ("pass", CASE, None),
+    "orphans/of_a_failure": ("fail", ..., None),
+    "known/fails": ("known", ..., "listed: a <reason> # with signs"),
+    "known/passes": (
+        "pass", CASE, "passes, but is listed as a known deviation: listed, but it passes"),
+    "known/ends_in_an_error": ("error", ..., "out of luck"),
+    "known/fails_on_another_vendor": ("fail", ..., None),
+    "known/fails_on_another_kernel": ("fail", ..., None),
+    "known/fails_on_another_engine": ("fail", ..., None),
+    "words/nasty_failure": ("fail", ..., None),
+    "words/nasty_skip": ("skip", ..., re.compile("<a href")),
+    "words/nasty_error": ("error", ..., re.compile("<a href")),
+    "words/nasty_output": ("pass", CASE, None),
+    "words/nasty_output_of_a_failure": ("fail", ..., None),
+    "words/no_is_no_boolean": ("fail", ..., None),
+    "words/null_is_no_null": ("fail", ..., None),
+    "words/empty": ("fail", ..., None),
+    "words/ends_with_a_newline": ("fail", ..., None),
+    "words/long_message": ("fail", ..., None),
+    "words/prints_and_passes": ("pass", CASE, None),
+    "words/prints_unflushed_and_fails": ("fail", ..., None),
+    "words/closes_stdout": ("pass", CASE, None),
+    "words/flood": ("pass", CASE, None),
+    "words/flood_and_hang": ("error", CASE, re.compile("time-out")),
+}
+
+OUTPUT_MAX = 16384  # SANDBOX_OUTPUT_MAX
+
+
+class Fixtures(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.done, cls.results = support.broken_run()
+
+    def check(self, got, want, what):
+        if want is ...:
+            return
+        if isinstance(want, re.Pattern):
+            self.assertRegex(got or "", want, what)
+        else:
+            self.assertEqual(got, want, what)
+
+    def check_place(self, case, record, at):
+        if at is ...:
+            return
+        file, _, line = record["at"].rpartition(":")
+        self.assertTrue(file.startswith("harness/tests/broken/"), record["at"])
+        marker = "/* ends here */" if at == HERE else None
+        self.assertEqual(int(line), support.line_of(case, marker), record["at"])
+
+    def test_no_fixture_is_unknown_or_missing(self):
+        self.assertEqual(set(self.results.by_case), set(FAILURES) | set(OTHERS))
+        self.assertEqual(len(self.results.records), len(self.results.by_case))
+
+    def test_exit_status_is_that_of_failures(self):
+        self.assertEqual(self.done.returncode, 1, self.done.stderr)
+
+    def test_failures(self):
+        for case, (expected, got, label, last_exit) in FAILURES.items():
+            with self.subTest(case):
+                record = self.results.by_case[case]
+                self.assertEqual(record["verdict"], "fail")
+                self.check_place(case, record, HERE)
+                self.check(record["expected"], expected, "expected")
+                self.check(record["got"], got, "got")
+                self.assertNotIn("reason", record)
+                self.check(record.get("at_label"), label, "at_label")
+                exits = record["last_exits"]
+                self.check(exits[-1] if exits else None, last_exit, "last_exits")
+
+    def test_other_endings(self):
+        for case, (verdict, at, reason) in OTHERS.items():
+            with self.subTest(case):
+                record = self.results.by_case[case]
+                self.assertEqual(record["verdict"], verdict)
+                self.check_place(case, record, at)
+                self.check(record.get("reason"), reason, "reason")
+                self.assertEqual("expected" in record, verdict in ("fail", "known"))
+
+    def test_registers_say_what_changed(self):
+        registers = self.results.by_case["assertions/expect_regs_one"]["registers"]
+        self.assertEqual(registers["rax"], "0x2a (was 0x0)")
+        self.assertRegex(registers["rip"], r"^0x1014 \(was 0x1000\)$")
+        self.assertEqual(registers["rbx"], "0x0")
+        system = self.results.by_case["assertions/expect_regs_one"]["system_registers"]
+        self.assertEqual(system["efer"], "0x0")
+        for case in ("assertions/expect_equal", "threads/one_fails_while_the_vcpu_runs"):
+            self.assertNotIn("registers", self.results.by_case[case])
+
+    def test_exits_are_the_last_sixteen_at_most(self):
+        record = self.results.by_case["assertions/expect_run_text_but_it_ends"]
+        self.assertEqual(record["kvm_runs"], 14)
+        self.assertEqual(len(record["last_exits"]), 14)
+
+    def test_ioctls_are_counted_by_errno(self):
+        ioctls = self.results.by_case["assertions/expect_errno_but_another"]["ioctls"]
+        self.assertEqual(ioctls["KVM_GET_REGS"], {"EFAULT": 1})
+        self.assertEqual(ioctls["KVM_CREATE_VM"], {"ok": 1})
+
+    def test_time_outs_are_kept(self):
+        for case, record in self.results.by_case.items():
+            with self.subTest(case):
+                hangs = "hang" in case or case == "endings/stops_itself"
+                if hangs:
+                    self.assertGreaterEqual(record["seconds"], 0.5)
+                # a busy machine may be slow, but no case takes the default time-out of 10 s
+                self.assertLess(record["seconds"], 9)
+
+    def test_no_orphan_lives(self):
+        seen = 0
+        for record in self.results.records:
+            for pid in re.findall(r"^orphan (\d+)$", record.get("output", ""), re.M):
+                seen += 1
+                self.assertFalse(support.is_alive(int(pid)), record["case"])
+        self.assertEqual(seen, 4)
+
+    def test_output_is_kept(self):
+        output = {case: record.get("output") for case, record in self.results.by_case.items()}
+        self.assertEqual(output["words/prints_and_passes"], "a line on stdout\na line on stderr\n")
+        self.assertEqual(output["words/prints_unflushed_and_fails"], "no newline at the end")
+        self.assertIsNone(output["words/closes_stdout"])
+
+    def test_a_flood_is_cut_and_counted(self):
+        record = self.results.by_case["words/flood"]
+        self.assertEqual(record["output"], "x" * OUTPUT_MAX)
+        self.assertEqual(record["output_bytes_lost"], 100 * 2**20 - OUTPUT_MAX)
+        record = self.results.by_case["words/flood_and_hang"]
+        self.assertEqual(record["output"], "y" * OUTPUT_MAX)
+        self.assertGreater(record["output_bytes_lost"], 0)
+
+    def test_long_messages_are_cut(self):
+        record = self.results.by_case["words/long_message"]
+        self.assertTrue(record["expected"].startswith("x€€"))
+        self.assertTrue(record["got"].startswith("€€"))
+        self.assertGreater(len(record["got"]), 600)
+
+    def test_terminal_shows_each_failure_in_full(self):
+        out = self.done.stdout
+        for case, record in self.results.by_case.items():
+            with self.subTest(case):
+                word = {"fail": "FAIL", "error": "ERROR"}.get(record["verdict"])
+                if word:
+                    self.assertIn(f"\n{word} {case}\n", out)
+                    self.assertIn(f"\n  run_again: make check FILTER='{case}'\n", out)
+                else:
+                    self.assertNotRegex(out, f"(FAIL|ERROR) {case}\n")
+        self.assertIn("known/passes passes, but is listed as a known deviation", out)
+        self.assertIn("skipped:\n", out)
+        self.assertNotIn("\033", out, "no colours: this is no terminal")
+
+    def test_terminal_ends_with_the_counts(self):
+        results = self.results
+        self.assertEqual(self.done.stdout.splitlines()[-1], "{} passed, {} failed, {} skipped".format(
+            results.count("pass", "known"), results.count("fail", "error"), results.count("skip")))

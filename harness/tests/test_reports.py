@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: MIT
+"""TAP, JUnit and cases.jsonl say the same, and programs that were not written here can read them."""
+
+import re
+import subprocess
+import unittest
+import xml.etree.ElementTree as ElementTree
+
+import junitparser
+import tap.parser
+import yaml
+
+import support
+
+# harness/tests/broken/words.c: NASTY, as every report must show it
+NASTY = ("<a href=\"x\">&amp; ]]> 'q' # TODO \\ \\n %d: - | ~ {[\n  ...\n---\nok 1 - \té€\U0001f427 "
+         r"\xff\xc0\xaf\xed\xa0\x80\x01\x7f\xc2\x85\xe2\x80\xa8\x1b[31m\x0d end")
+
+
+class Reports(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.done, cls.results = support.broken_run()
+        cls.tap = [line for line in tap.parser.Parser().parse_text(cls.results.tap)]
+        cls.points = {line.description.removeprefix("- "): line
+                      for line in cls.tap if line.category == "test"}
+        cls.suite = ElementTree.parse(cls.results.junit).getroot().find("testsuite")
+        cls.junit = {f"{case.get('classname')}/{case.get('name')}": case
+                     for case in cls.suite.iter("testcase")}
+
+    def test_results_directory_is_as_described(self):
+        done = support.validate(self.results.directory)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def test_same_cases_in_all(self):
+        cases = set(self.results.by_case)
+        self.assertEqual(set(self.points), cases)
+        self.assertEqual(set(self.junit), cases)
+        self.assertEqual(f"1..{len(cases)}", self.results.tap.splitlines()[1])
+
+    def test_nasty_message_in_all(self):
+        case = "words/nasty_failure"
+        record, point = self.results.by_case[case], self.points[case]
+        for member in ("expected", "got"):
+            self.assertEqual(record[member], NASTY)
+            self.assertEqual(point.yaml_block[member], NASTY)
+            self.assertEqual(self.diagnosis(case)[member], NASTY)
+        self.assertEqual(self.junit[case].find("failure").get("message"),
+                         f"expected {NASTY}; got {NASTY}")
+        self.assertEqual(point.yaml_block["contract"],
+                         'fixture.contract: A <contract> & its "text"')
+        self.assertEqual(point.yaml_block["documented"], "nowhere, section #5")
+
+    def test_nasty_reasons_in_all(self):
+        case = "words/nasty_error"
+        self.assertEqual(self.results.by_case[case]["reason"], NASTY)
+        self.assertEqual(self.points[case].yaml_block["reason"], NASTY)
+        self.assertEqual(self.junit[case].find("error").get("message"), NASTY)
+        case = "words/nasty_skip"
+        self.assertEqual(self.results.by_case[case]["reason"], NASTY)
+        self.assertEqual(self.junit[case].find("skipped").get("message"), NASTY)
+        # a directive is one line, with # and \ escaped
+        escaped = NASTY.replace("\\", "\\\\").replace("#", "\\#").replace("\n", " ")
+        self.assertIn(f"- {case} # SKIP {escaped}\n", self.results.tap)
+
+    def test_nasty_output_in_all(self):
+        case = "words/nasty_output"
+        text = NASTY + "and on stderr\n"
+        self.assertEqual(self.results.by_case[case]["output"], text)
+        self.assertEqual(self.junit[case].find("system-out").text, text)
+        case = "words/nasty_output_of_a_failure"
+        self.assertEqual(self.points[case].yaml_block["output"], NASTY)
+        self.assertEqual(self.diagnosis(case)["output"], NASTY)
+
+    def diagnosis(self, case: str) -> dict:
+        element = self.junit[case]
+        outcome = element.find("failure")
+        return yaml.safe_load((element.find("error") if outcome is None else outcome).text)
+
+    def test_diagnoses_are_the_record(self):
+        same = {"at": "at", "expected": "expected", "got": "got", "reason": "reason",
+                "guest": "guest", "rip_at": "at_label", "output": "output",
+                "last_exits": "last_exits", "output_bytes_lost": "output_bytes_lost"}
+        for case, record in self.results.by_case.items():
+            if record["verdict"] in ("pass", "skip"):
+                self.assertIsNone(self.points[case].yaml_block, case)
+                continue
+            with self.subTest(case):
+                block = self.points[case].yaml_block
+                for name, member in same.items():
+                    self.assertEqual(block.get(name), record.get(member), name)
+                if record["verdict"] != "known":
+                    self.assertEqual(self.diagnosis(case), block)
+                for name, value in record.get("registers", {}).items():
+                    self.assertIn(f"{name}={value}", block["registers"])
+
+    def test_tap_points(self):
+        for number, record in enumerate(self.results.records, 1):
+            point = self.points[record["case"]]
+            verdict = record["verdict"]
+            self.assertEqual(point.number, number)
+            self.assertEqual(point.ok, verdict in ("pass", "skip"), record["case"])
+            self.assertEqual(point.skip, verdict == "skip", record["case"])
+            self.assertEqual(point.todo, verdict == "known" or record["case"] == "known/passes",
+                             record["case"])
+
+    def test_perl_reads_tap(self):
+        # up to 3.44 prove knows TAP 13 only; we use nothing that it reads otherwise
+        done = subprocess.run(["prove", "--exec", "sed 1s/14/13/",
+                               self.results.directory / "report.tap"],
+                              text=True, capture_output=True)
+        bad = self.results.count("fail", "error")
+        self.assertIn(f"Tests: {len(self.results.records)} Failed: {bad})", done.stdout)
+        self.assertNotIn("Parse errors", done.stdout)
+        self.assertIn("TODO passed:", done.stdout)
+
+    def test_junit_is_valid(self):
+        done = support.xmllint(self.results.junit)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_junit_counts(self):
+        results, suite = self.results, self.suite
+        wanted = {"tests": len(results.records), "failures": results.count("fail"),
+                  "errors": results.count("error"), "skipped": results.count("skip", "known")}
+        for name, count in wanted.items():
+            self.assertEqual(int(suite.get(name)), count, name)
+        element = {"failures": "failure", "errors": "error", "skipped": "skipped"}
+        for name, tag in element.items():
+            self.assertEqual(len(list(suite.iter(tag))), wanted[name], tag)
+        parsed, = junitparser.JUnitXml.fromfile(str(results.junit))
+        self.assertEqual((parsed.tests, parsed.failures, parsed.errors, parsed.skipped),
+                         tuple(wanted.values()))
+
+    def test_junit_properties_are_the_host(self):
+        properties = {p.get("name"): p.get("value") for p in self.suite.iter("property")}
+        host = self.results.host
+        self.assertEqual(properties, {k: v for k, v in host.items() if isinstance(v, str)})
+
+    def test_host(self):
+        host = self.results.host
+        self.assertEqual(host["schema"], 1)
+        self.assertRegex(host["started"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
+        self.assertEqual(host["command"][1:], ["--out", str(self.results.directory)])
+        self.assertGreater(host["capabilities"]["KVM_CAP_USER_MEMORY"], 0)
+
+    def test_only_one_line_a_record(self):
+        lines = (self.results.directory / "cases.jsonl").read_bytes().split(b"\n")
+        self.assertEqual(lines[-1], b"", "the last line ends too")
+        self.assertEqual(len(lines) - 1, len(self.results.records))
+
+    def test_no_control_characters(self):
+        for name in ("cases.jsonl", "report.tap", "report.xml", "host.json"):
+            text = (self.results.directory / name).read_text(encoding="utf-8")
+            self.assertIsNone(re.search("[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]", text), name)
