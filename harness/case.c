@@ -15,6 +15,8 @@
 
 static void describe_vcpu(struct vcpu *vcpu)
 {
+	if (!vcpu_take_out(vcpu))
+		return;
 	/* not x(): an error here must not hide the failure */
 	if (x_try(vcpu, KVM_GET_REGS, &evidence->regs) < 0 ||
 	    x_try(vcpu, KVM_GET_SREGS, &evidence->sregs) < 0)
