@@ -12,6 +12,7 @@
  */
 #include "kvmspec.h"
 
+#include <linux/futex.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -22,10 +23,11 @@ GUEST(long64, spin);
 #define UNTOUCHED 0xffffffffu /* an exit reason that KVM never gives */
 
 /*
- * A kick is lost if the guest counts on by this much after it was sent and KVM_RUN has not returned.
- * Tens of milliseconds of guest time: the host's next tick would have been enough.
+ * A kick is lost if at so many looks after it was sent KVM_RUN has not returned, and the guest has
+ * counted on. The first interrupt of the host's that found the guest running would have been enough.
  */
-#define LOST_AFTER (1u << 25)
+#define LOST_AFTER 25
+#define LOOK_EVERY 2000 /* us */
 
 enum kicker { BY_TIMER, BY_THREAD, BY_ITSELF };
 
@@ -41,6 +43,7 @@ struct race {
 	/* Rounds in which: a kick was asked for, sent, ended KVM_RUN; found lost. */
 	unsigned asked, sent, seen, lost;
 	unsigned delay; /* of the kick that is asked for, as aim */
+	unsigned kicker_sleeps;
 	/* Where they landed. */
 	unsigned before_entry, after_entry;
 };
@@ -60,39 +63,58 @@ static void send_kick(const struct race *race)
 	syscall(SYS_tgkill, getpid(), race->tid, KICK_SIGNAL);
 }
 
+/* Returns whether the kick for round seen + 1 is lost; false when KVM_RUN has returned. */
+static bool is_lost(const struct race *race, unsigned seen)
+{
+	unsigned looks = 0;
+
+	while (looks < LOST_AFTER) {
+		bool sent = get(&race->sent) > seen;
+		uint32_t before = *race->counter;
+
+		sleep_us(LOOK_EVERY);
+		if (get(&race->seen) != seen)
+			return false;
+		looks += sent && *race->counter != before;
+	}
+	return true;
+}
+
 /* Finds a lost kick, and kicks again to bring the vCPU out: its thread reports. */
 static void *watch(void *arg)
 {
 	struct race *race = arg;
 
-	for (;;) {
-		unsigned seen = get(&race->seen);
-		uint32_t before = *race->counter;
-
-		while (get(&race->seen) == seen && *race->counter - before < LOST_AFTER) {
-			sleep_us(2000);
-			if (get(&race->sent) <= seen) /* there is nothing to wait for yet */
-				before = *race->counter;
-		}
-		if (get(&race->seen) != seen)
-			continue;
-		set(&race->lost, race->lost + 1);
-		send_kick(race);
-		while (get(&race->seen) == seen)
-			sleep_us(2000);
-	}
+	while (!is_lost(race, get(&race->seen)))
+		;
+	set(&race->lost, 1);
+	send_kick(race);
 	return NULL;
 }
 
-/* BY_THREAD. Spins while it can, so that its kicks come in time; yields to let others work. */
+static void futex(unsigned *word, int op, unsigned value)
+{
+	syscall(SYS_futex, word, op, value, NULL, NULL, 0);
+}
+
+/* For a while awake, so that the kick comes in time; then asleep, so that others can work. */
+static void wait_until_asked(struct race *race, unsigned round)
+{
+	for (int turn = 0; turn < 20000; turn++)
+		if (get(&race->asked) == round)
+			return;
+	__atomic_store_n(&race->kicker_sleeps, 1, __ATOMIC_SEQ_CST);
+	while (get(&race->asked) != round)
+		futex(&race->asked, FUTEX_WAIT_PRIVATE, round - 1);
+	__atomic_store_n(&race->kicker_sleeps, 0, __ATOMIC_SEQ_CST);
+}
+
 static void *kick_when_asked(void *arg)
 {
 	struct race *race = arg;
 
 	for (unsigned round = 1;; round++) {
-		for (unsigned turn = 1; get(&race->asked) != round; turn++)
-			if (turn % 4096 == 0)
-				sched_yield();
+		wait_until_asked(race, round);
 		for (volatile unsigned i = 0; i < race->delay; i++)
 			;
 		send_kick(race);
@@ -101,19 +123,34 @@ static void *kick_when_asked(void *arg)
 	return NULL;
 }
 
-static void ask_for_kick(struct race *race)
+static void ask_thread(struct race *race)
+{
+	__atomic_add_fetch(&race->asked, 1, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&race->kicker_sleeps, __ATOMIC_SEQ_CST))
+		futex(&race->asked, FUTEX_WAKE_PRIVATE, 1);
+}
+
+static void ask_timer(struct race *race)
 {
 	struct itimerspec when = { .it_value.tv_nsec = race->delay + 1 };
 
 	set(&race->asked, race->asked + 1);
-	if (race->kicker == BY_THREAD)
-		return; /* kick_when_asked() waits for this */
-	if (race->kicker == BY_TIMER)
-		timer_settime(race->timer, 0, &when, NULL);
-	else
-		raise(KICK_SIGNAL);
+	timer_settime(race->timer, 0, &when, NULL);
 	set(&race->sent, race->asked);
 }
+
+static void ask_myself(struct race *race)
+{
+	set(&race->asked, race->asked + 1);
+	raise(KICK_SIGNAL);
+	set(&race->sent, race->asked);
+}
+
+static void (*const ask_for_kick[])(struct race *) = {
+	[BY_TIMER] = ask_timer,
+	[BY_THREAD] = ask_thread,
+	[BY_ITSELF] = ask_myself,
+};
 
 /* From half of the aim to one and a half. */
 static unsigned choose_delay(struct race *race)
@@ -161,7 +198,7 @@ static void run_race(struct race *race, unsigned rounds)
 		run->immediate_exit = 0;
 		run->exit_reason = UNTOUCHED;
 		race->delay = choose_delay(race);
-		ask_for_kick(race);
+		ask_for_kick[race->kicker](race);
 		expect_run_errno(race->vcpu, EINTR);
 		expect_equal(signal_count(KICK_SIGNAL), race->asked + race->lost);
 		correct_aim(race, run->exit_reason == UNTOUCHED);
@@ -181,10 +218,10 @@ static void expect_no_kick_lost(enum kicker kicker, unsigned rounds)
 	run_race(race, rounds);
 	if (race->lost)
 		fail("every kick ends a KVM_RUN",
-		     "of %u kicks the last was lost: the guest counted on by %u after it; "
-		     "%u others came before the entry, %u after it",
-		     race->asked, LOST_AFTER, race->before_entry, race->after_entry - 1);
-	if (!race->before_entry || !race->after_entry)
+		     "of %u kicks the last was lost: the guest counted on after it; %u others came "
+		     "before the entry, %u after it",
+		     race->asked, race->before_entry, race->after_entry - 1);
+	if (kicker == BY_TIMER && (!race->before_entry || !race->after_entry))
 		error("the kicks missed the entry: %u came before it, %u after",
 		      race->before_entry, race->after_entry);
 }

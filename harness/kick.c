@@ -15,8 +15,13 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Increments of a guest's counter: some 0.1 ms of guest time on hardware, and a signal needs a few us. */
-#define PROGRESS 200000
+/*
+ * That a guest runs on: at so many looks, one after the other, its counter has grown. A signal needs
+ * a few microseconds to take it out. No number of increments: hardware makes 1000 times as many of
+ * them as a host that emulates each instruction.
+ */
+#define LOOKS	   4
+#define LOOK_EVERY 100 /* us */
 
 #define SIGNALS_MAX 4
 
@@ -103,10 +108,13 @@ volatile uint32_t *guest_counter(struct vcpu *vcpu)
 
 void wait_for_progress(volatile uint32_t *counter)
 {
-	uint32_t before = *counter;
+	for (int i = 0; i < LOOKS; i++) {
+		uint32_t before = *counter;
 
-	while (*counter - before < PROGRESS)
-		sleep_us(50);
+		do
+			sleep_us(LOOK_EVERY);
+		while (*counter == before);
+	}
 }
 
 /* 'R', 'S', 'T', ...: proc(5), /proc/pid/stat. The name before it ends with the last ')'. */

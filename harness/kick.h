@@ -56,7 +56,7 @@ void signal_when_asleep(struct vcpu *vcpu, int sig);
 
 /* The guest's counter. */
 volatile uint32_t *guest_counter(struct vcpu *vcpu);
-/* Returns when the counter has grown by much more than a signal needs to arrive. */
+/* Returns when the guest has counted on for much longer than a signal needs to arrive. */
 void wait_for_progress(volatile uint32_t *counter);
 /* Returns when a thread is in KVM_RUN with this vCPU, and asleep there. */
 void wait_until_asleep(struct vcpu *vcpu);
