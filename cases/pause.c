@@ -159,7 +159,7 @@ CASE(pause, taken_back_at_once, .contract = "pause.taken_back")
 	wait_for_progress(guest_counter(vcpu));
 }
 
-#define THREADS	 4
+#define THREADS  4
 #define REQUESTS 50
 
 static void *pause_many_times(void *arg)

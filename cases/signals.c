@@ -404,7 +404,8 @@ CASE(signals, mask_that_ends_in_an_unmapped_page, .contract = "signals.mask.efau
 {
 	struct vcpu *vcpu = vcpu_create(vm_create(), 0);
 	long page = sysconf(_SC_PAGESIZE);
-	char *two = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *two =
+		mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct kvm_signal_mask *mask = (void *)(two + page - sizeof *mask);
 
 	mprotect(two + page, page, PROT_NONE);
@@ -423,7 +424,8 @@ static int status_of_child_hit_by(int sig)
 
 		signal_handle(KICK_SIGNAL, 0);
 		set_kvm_mask(vcpu, SIGKILL, SIGSTOP);
-		signal_while_running(vcpu, sig, KICK_SIGNAL); /* the second if the first is blocked */
+		signal_while_running(vcpu, sig,
+				     KICK_SIGNAL); /* the second if the first is blocked */
 		vcpu_run(vcpu);
 		_exit(0);
 	}

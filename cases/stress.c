@@ -222,8 +222,8 @@ static void expect_no_kick_lost(enum kicker kicker, unsigned rounds)
 		     "before the entry, %u after it",
 		     race->asked, race->before_entry, race->after_entry - 1);
 	if (kicker == BY_TIMER && (!race->before_entry || !race->after_entry))
-		error("the kicks missed the entry: %u came before it, %u after",
-		      race->before_entry, race->after_entry);
+		error("the kicks missed the entry: %u came before it, %u after", race->before_entry,
+		      race->after_entry);
 }
 
 CASE(signals, ten_thousand_kicks_by_a_timer, .contract = "signals.window.race", .timeout = 120,

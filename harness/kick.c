@@ -20,7 +20,7 @@
  * a few microseconds to take it out. No number of increments: hardware makes 1000 times as many of
  * them as a host that emulates each instruction.
  */
-#define LOOKS	   4
+#define LOOKS      4
 #define LOOK_EVERY 100 /* us */
 
 #define SIGNALS_MAX 4

@@ -22,12 +22,12 @@
 #include <sys/types.h>
 
 /* Guest physical layout, the same in every mode. RAM is slot 0; all above is a hole (MMIO). */
-#define RAM_SIZE      0x80000ul /* 512 KiB, at GPA 0 */
-#define IMAGE_BASE    0x1000ul	/* guests are linked here (guests/guest.ld) */
-#define STACK_TOP     0x8000ul
-#define PAGE_TABLES   0x70000ul /* page directory, or PML4, PDPT and PD */
-#define MMIO_BASE     0xd0000ul /* in the hole, and within reach of a real-mode segment */
-#define RAM_SLOT      0
+#define RAM_SIZE    0x80000ul /* 512 KiB, at GPA 0 */
+#define IMAGE_BASE  0x1000ul  /* guests are linked here (guests/guest.ld) */
+#define STACK_TOP   0x8000ul
+#define PAGE_TABLES 0x70000ul /* page directory, or PML4, PDPT and PD */
+#define MMIO_BASE   0xd0000ul /* in the hole, and within reach of a real-mode segment */
+#define RAM_SLOT    0
 
 #define VCPUS_MAX 64
 
@@ -44,11 +44,11 @@ struct vcpu {
 	struct kvm_fd kvm_fd;
 	struct vm *vm;
 	unsigned id;
-	struct kvm_run *run;	/* mapped, host.run_size bytes */
+	struct kvm_run *run;    /* mapped, host.run_size bytes */
 	struct kvm_regs loaded; /* as vcpu_enter() set them */
 	bool entered;
 	struct pauser *pauser; /* see pause.h */
-	pid_t runner;	       /* the thread that is in KVM_RUN, or 0 */
+	pid_t runner;          /* the thread that is in KVM_RUN, or 0 */
 };
 
 /* The vCPU that ran last, in any thread: what a failure is about if its assertion names none. */
