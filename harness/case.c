@@ -33,8 +33,8 @@ static void copy_code(struct vcpu *vcpu)
 
 static void describe_vcpu(struct vcpu *vcpu)
 {
-	if (__atomic_load_n(&vcpu->running, __ATOMIC_RELAXED))
-		return; /* KVM would keep us until its KVM_RUN returns, which may be never */
+	if (!vcpu_take_out(vcpu))
+		return;
 	/* not x(): an error here must not hide the failure */
 	if (x_try(vcpu, KVM_GET_REGS, &evidence->regs) < 0 ||
 	    x_try(vcpu, KVM_GET_SREGS, &evidence->sregs) < 0)

@@ -19,6 +19,7 @@
 #include "host.h"
 
 #include <pthread.h>
+#include <sys/types.h>
 
 /* Guest physical layout, the same in every mode. RAM is slot 0; all above is a hole (MMIO). */
 #define RAM_SIZE    0x80000ul /* 512 KiB, at GPA 0 */
@@ -46,8 +47,8 @@ struct vcpu {
 	struct kvm_run *run;    /* mapped, host.run_size bytes */
 	struct kvm_regs loaded; /* as vcpu_enter() set them */
 	bool entered;
-	bool running;          /* a thread is in KVM_RUN: its registers cannot be read now */
 	struct pauser *pauser; /* see pause.h */
+	pid_t runner;          /* the thread that is in KVM_RUN, or 0 */
 };
 
 /* The vCPU that ran last, in any thread: what a failure is about if its assertion names none. */
@@ -86,6 +87,15 @@ uint64_t guest_symbol(const struct vcpu *vcpu, const char *label);
 
 /* KVM_RUN once. Returns 0, or -errno. The exit is in vcpu->run. */
 int vcpu_run(struct vcpu *vcpu);
+
+/* Whether a thread is in vcpu_run() with this vCPU. */
+bool vcpu_is_running(const struct vcpu *vcpu);
+
+/*
+ * For a case that ends: takes the vCPU out of KVM_RUN, where every other ioctl would wait for it,
+ * and keeps all vCPUs out. Returns false if it does not come out.
+ */
+bool vcpu_take_out(struct vcpu *vcpu);
 
 struct kvm_regs vcpu_regs(struct vcpu *vcpu);
 struct kvm_sregs vcpu_sregs(struct vcpu *vcpu);
