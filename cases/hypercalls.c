@@ -6,6 +6,8 @@
  */
 #include "kvmspec.h"
 
+#include <time.h>
+
 GUEST_EACH_MODE(hypercall);
 GUEST(prot32, user_hypercall);
 
@@ -32,6 +34,22 @@ static const char *other_vendors_instruction(void)
 	return is_amd() ? "vmcall" : "vmmcall";
 }
 
+/*
+ * A KVM that never completes the instruction is a failure, and not a time-out: KVM_RUN is to fail
+ * with EINTR after this thread has spent 100 ms of CPU time on it, however busy the machine is.
+ */
+static void limit_cpu_time(struct vcpu *vcpu)
+{
+	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = KICK_SIGNAL };
+	struct itimerspec limit = { .it_value.tv_nsec = 100 * 1000 * 1000 };
+	timer_t timer;
+
+	kick_prepare(vcpu, KICK_SETS_IMMEDIATE_EXIT, 0);
+	if (timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &timer) != 0 ||
+	    timer_settime(timer, 0, &limit, NULL) != 0)
+		error("cannot start a timer: %s", strerror(errno));
+}
+
 /* The vCPU's next run makes this hypercall, then halts. */
 static void prepare(struct vcpu *vcpu, const char *instruction, uint64_t nr, uint64_t a0,
 		    uint64_t a1, uint64_t a2)
@@ -44,6 +62,7 @@ static void prepare(struct vcpu *vcpu, const char *instruction, uint64_t nr, uin
 	regs.rcx = a1;
 	regs.rdx = a2;
 	vcpu_set_regs(vcpu, regs);
+	limit_cpu_time(vcpu);
 }
 
 /* A negative result as the guest's RAX holds it: outside of 64-bit code only EAX is written. */
