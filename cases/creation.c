@@ -14,7 +14,7 @@
 GUEST_EACH_MODE(hlt_loop);
 
 #define UNKNOWN_EXTENSION 0x7fffffff
-#define NOT_KVMS_TYPE	  0xad /* ioctls of KVM are of type KVMIO, 0xae */
+#define NOT_KVMS_TYPE     0xad /* ioctls of KVM are of type KVMIO, 0xae */
 
 CASE(creation, api_version_is_12, .contract = "system.api_version")
 {

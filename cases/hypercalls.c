@@ -12,8 +12,8 @@ GUEST_EACH_MODE(hypercall);
 GUEST(prot32, user_hypercall);
 
 #define UNKNOWN_HYPERCALL 0x7ff
-#define GPA_RANGE_BIT	  (1 << KVM_HC_MAP_GPA_RANGE)
-#define IOPL_3		  (3 << 12)
+#define GPA_RANGE_BIT     (1 << KVM_HC_MAP_GPA_RANGE)
+#define IOPL_3            (3 << 12)
 
 /* AMD's CPUs have VMMCALL, Intel's VMCALL; KVM_GET_SUPPORTED_CPUID names the vendor. */
 static bool is_amd(void)
@@ -183,9 +183,8 @@ CASE(hypercalls, map_gpa_range_exits, .contract = "exit.hypercall.map_gpa_range"
 	expect_equal(vcpu->run->hypercall.longmode, guest->mode == MODE_LONG64);
 }
 
-CASE(hypercalls, map_gpa_range_returns_what_userspace_says,
-     .contract = "exit.hypercall.ret", .each_mode = hypercall,
-     .needs = { CAP_BITS(KVM_CAP_EXIT_HYPERCALL, GPA_RANGE_BIT) })
+CASE(hypercalls, map_gpa_range_returns_what_userspace_says, .contract = "exit.hypercall.ret",
+     .each_mode = hypercall, .needs = { CAP_BITS(KVM_CAP_EXIT_HYPERCALL, GPA_RANGE_BIT) })
 {
 	struct vcpu *vcpu = boot(guest);
 
@@ -232,11 +231,11 @@ CASE(hypercalls, map_gpa_range_refuses_what_is_no_range,
 	static const struct {
 		uint64_t gpa, pages;
 	} refused[] = {
-		{ 0x2000, 0 },		 /* empty */
-		{ 0x2001, 1 },		 /* not at a page's start */
-		{ 0x2800, 1 },		 /* nor here */
-		{ 0x2000, -1ull },	 /* ends before it begins */
-		{ 0x2000, -2ull },	 /* and this one at GPA 0 */
+		{ 0x2000, 0 },     /* empty */
+		{ 0x2001, 1 },     /* not at a page's start */
+		{ 0x2800, 1 },     /* nor here */
+		{ 0x2000, -1ull }, /* ends before it begins */
+		{ 0x2000, -2ull }, /* and this one at GPA 0 */
 	};
 	struct vcpu *vcpu = boot(hypercall[MODE_LONG64]);
 

@@ -10,7 +10,7 @@
 
 GUEST_EACH_MODE(mmio);
 
-#define TARGET	 (MMIO_BASE + 0x10) /* what the guest accesses */
+#define TARGET   (MMIO_BASE + 0x10) /* what the guest accesses */
 #define PAGE_END (MMIO_BASE + 0x1000)
 #define ALL_BITS 0x1122334455667788
 
@@ -130,8 +130,7 @@ CASE(mmio, or_reads_then_writes, .contract = "exit.mmio.modify", .each_mode = mm
 	expect_run_exit(vcpu, KVM_EXIT_HLT);
 }
 
-CASE(mmio, write_across_pages_exits_for_each_page, .contract = "exit.mmio.split",
-     .each_mode = mmio)
+CASE(mmio, write_across_pages_exits_for_each_page, .contract = "exit.mmio.split", .each_mode = mmio)
 {
 	struct vcpu *vcpu = boot(guest);
 
@@ -159,8 +158,8 @@ CASE(mmio, read_across_pages_exits_for_each_page, .contract = "exit.mmio.split",
 /* Puts a page of read-only memory where the guest's accesses go; returns it, all bytes 0x5a. */
 static unsigned char *add_rom(struct vm *vm)
 {
-	unsigned char *rom = mmap(NULL, 0x1000, PROT_READ | PROT_WRITE,
-				  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned char *rom =
+		mmap(NULL, 0x1000, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (rom == MAP_FAILED)
 		error("cannot map a page: %s", strerror(errno));

@@ -8,10 +8,10 @@
 
 GUEST_EACH_MODE(port_io);
 
-#define PORT	       0x2f8 /* in DX */
+#define PORT           0x2f8 /* in DX */
 #define IMMEDIATE_PORT 0x42
 #define ELEMENTS       8
-#define TEXT	       "abcdefgh0123456789ABCDEFGHIJKLMN"
+#define TEXT           "abcdefgh0123456789ABCDEFGHIJKLMN"
 #define ALL_BITS       0x1122334455667788
 
 /* The vCPU's next run executes the instruction at the label, with RAX and the port in DX. */
@@ -115,8 +115,7 @@ static void transfer(struct vcpu *vcpu, uint8_t direction, uint8_t size, char *d
 	expect_run_exit(vcpu, KVM_EXIT_HLT);
 }
 
-CASE(port_io, rep_outs_writes_each_element_once, .contract = "exit.io.string",
-     .each_mode = port_io)
+CASE(port_io, rep_outs_writes_each_element_once, .contract = "exit.io.string", .each_mode = port_io)
 {
 	static const char *const labels[] = { [1] = "outs8", [2] = "outs16", [4] = "outs32" };
 	struct vcpu *vcpu = boot(guest);

@@ -9,10 +9,10 @@
 GUEST_EACH_MODE(registers);
 GUEST_EACH_MODE(hlt_loop);
 
-#define CR0_PE	       (1ull << 0)
-#define CR0_CD	       (1ull << 30)
-#define CR0_PG	       (1ull << 31)
-#define CR4_PAE	       (1ull << 5)
+#define CR0_PE         (1ull << 0)
+#define CR0_CD         (1ull << 30)
+#define CR0_PG         (1ull << 31)
+#define CR4_PAE        (1ull << 5)
 #define EFER_LMA       (1ull << 10)
 #define APIC_BASE_EXTD (1ull << 10)
 #define APIC_BASE_EN   (1ull << 11)
@@ -22,12 +22,24 @@ GUEST_EACH_MODE(hlt_loop);
 
 /* A value of its own for each register. */
 static const struct kvm_regs distinct = {
-	.rax = 0x1a1a1a1a1a1a1a1a, .rbx = 0x1b1b1b1b1b1b1b1b, .rcx = 0x1c1c1c1c1c1c1c1c,
-	.rdx = 0x1d1d1d1d1d1d1d1d, .rsi = 0x2a2a2a2a2a2a2a2a, .rdi = 0x2b2b2b2b2b2b2b2b,
-	.rsp = 0x00002c2c2c2c2c2c, .rbp = 0x2d2d2d2d2d2d2d2d, .r8 = 0x0808080808080808,
-	.r9 = 0x0909090909090909,  .r10 = 0x1010101010101010, .r11 = 0x1111111111111111,
-	.r12 = 0x1212121212121212, .r13 = 0x1313131313131313, .r14 = 0x1414141414141414,
-	.r15 = 0x1515151515151515, .rip = 0x0000161616161616, .rflags = 0x8d7,
+	.rax = 0x1a1a1a1a1a1a1a1a,
+	.rbx = 0x1b1b1b1b1b1b1b1b,
+	.rcx = 0x1c1c1c1c1c1c1c1c,
+	.rdx = 0x1d1d1d1d1d1d1d1d,
+	.rsi = 0x2a2a2a2a2a2a2a2a,
+	.rdi = 0x2b2b2b2b2b2b2b2b,
+	.rsp = 0x00002c2c2c2c2c2c,
+	.rbp = 0x2d2d2d2d2d2d2d2d,
+	.r8 = 0x0808080808080808,
+	.r9 = 0x0909090909090909,
+	.r10 = 0x1010101010101010,
+	.r11 = 0x1111111111111111,
+	.r12 = 0x1212121212121212,
+	.r13 = 0x1313131313131313,
+	.r14 = 0x1414141414141414,
+	.r15 = 0x1515151515151515,
+	.rip = 0x0000161616161616,
+	.rflags = 0x8d7,
 };
 
 CASE(registers, set_regs_then_get_regs_round_trips, .contract = "regs.round_trip",

@@ -107,7 +107,6 @@ const char *find_deviation(const char *id)
 	static struct deviation_search search;
 
 	search.id = id;
-	return each_line(deviations_tsv, deviations_tsv_end, is_deviation, &search) ?
-		       search.reason :
-		       NULL;
+	return each_line(deviations_tsv, deviations_tsv_end, is_deviation, &search) ? search.reason
+										    : NULL;
 }
