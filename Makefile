@@ -70,11 +70,11 @@ $(BUILD)/capabilities.inc: harness/kvm_compat.h
 	$(Q)$(CC) -E -dM $< | sed -nE 's/^#define (KVM_CAP_[A-Z0-9_]+) [0-9]+$$/CAPABILITY(\1)/p' | sort > $@
 
 define GUEST_MODE
-$(BUILD)/guests/$1/%.o: guests/$1/%.S guests/guest.h
+$(BUILD)/guests/$1/%.o: guests/$1/%.S $$(wildcard guests/*.h)
 	@mkdir -p $$(@D)
 	$$(call say,GUEST,$$@)
 	$$(Q)$(CC) -m$(BITS_$1) -g -DMODE_$1 -Iguests -c -o $$@ $$<
-$(BUILD)/guests/$1/%.o: guests/any/%.S guests/guest.h
+$(BUILD)/guests/$1/%.o: guests/any/%.S $$$$(wildcard guests/*.h)
 	@mkdir -p $$(@D)
 	$$(call say,GUEST,$$@)
 	$$(Q)$(CC) -m$(BITS_$1) -g -DMODE_$1 -Iguests -c -o $$@ $$<

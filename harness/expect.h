@@ -147,4 +147,14 @@ void expect_memory_(const char *file, int line, struct vcpu *vcpu, uint64_t gpa,
 		      .count = 1, .value = (value_))
 #define REPORT_PORT 0x4b0 /* as in guests/guest.h */
 
+/*
+ * Runs the vCPU; its next two exits say that this exception was raised at the label. The guest
+ * includes guests/exception.h.
+ */
+#define expect_run_exception(vcpu, vector, label)                                                  \
+	({                                                                                         \
+		expect_run_report(vcpu, vector);                                                   \
+		expect_run_report(vcpu, guest_symbol(vcpu, label));                                \
+	})
+
 #endif
