@@ -74,7 +74,7 @@ $(BUILD)/guests/$1/%.o: guests/$1/%.S $$(wildcard guests/*.h)
 	@mkdir -p $$(@D)
 	$$(call say,GUEST,$$@)
 	$$(Q)$(CC) -m$(BITS_$1) -g -DMODE_$1 -Iguests -c -o $$@ $$<
-$(BUILD)/guests/$1/%.o: guests/any/%.S $$$$(wildcard guests/*.h)
+$(BUILD)/guests/$1/%.o: guests/any/%.S $$(wildcard guests/*.h)
 	@mkdir -p $$(@D)
 	$$(call say,GUEST,$$@)
 	$$(Q)$(CC) -m$(BITS_$1) -g -DMODE_$1 -Iguests -c -o $$@ $$<
