@@ -129,13 +129,13 @@ void junit_write(FILE *f, const struct run *run)
 		run_count(run, "skip") + run_count(run, "known"), run->seconds);
 	write_attribute(f, "timestamp", member(run->host, "started"));
 	fputs(">\n    <properties>\n", f);
-	json_object_foreach (run->host, key, value)
+	json_object_foreach(run->host, key, value)
 		if (json_is_string(value))
 			write_property(f, key, json_string_value(value));
 	if (run->stopped)
 		write_property(f, "stopped", run->stopped);
 	fputs("    </properties>\n", f);
-	json_array_foreach (run->records, i, record)
+	json_array_foreach(run->records, i, record)
 		write_case(f, run, record);
 	fputs("  </testsuite>\n</testsuites>\n", f);
 }

@@ -321,9 +321,10 @@ static void could_not_start(int err)
 {
 	static char reason[128];
 
-	snprintf(reason, sizeof reason,
-		 "cannot start a process for the next: %s. Run fewer at a time with JOBS=n (--jobs)",
-		 strerror(err));
+	snprintf(
+		reason, sizeof reason,
+		"cannot start a process for the next: %s. Run fewer at a time with JOBS=n (--jobs)",
+		strerror(err));
 	run.stopped = reason;
 	finish();
 	_exit(EXIT_CANNOT_RUN);
@@ -440,6 +441,6 @@ int main(int argc, char **argv)
 	finish();
 	if (run.lost || run.stopped)
 		return EXIT_CANNOT_RUN;
-	return flush_stdout(run_count(&run, "fail") + run_count(&run, "error") ? EXIT_FAILED :
-										  EXIT_SUCCESS);
+	return flush_stdout(run_count(&run, "fail") + run_count(&run, "error") ? EXIT_FAILED
+									       : EXIT_SUCCESS);
 }

@@ -9,7 +9,7 @@
 const char *verdict_name(enum verdict verdict)
 {
 	static const char *const names[] = {
-		[VERDICT_RUNNING] = "error", [VERDICT_PASS] = "pass",	[VERDICT_FAIL] = "fail",
+		[VERDICT_RUNNING] = "error", [VERDICT_PASS] = "pass",   [VERDICT_FAIL] = "fail",
 		[VERDICT_SKIP] = "skip",     [VERDICT_KNOWN] = "known", [VERDICT_ERROR] = "error",
 	};
 
@@ -22,7 +22,9 @@ static size_t utf8_length(const unsigned char *s, size_t len)
 	static const struct {
 		unsigned char mask, lead;
 		uint32_t least;
-	} forms[] = { { 0x80, 0x00, 0 }, { 0xe0, 0xc0, 0x80 }, { 0xf0, 0xe0, 0x800 },
+	} forms[] = { { 0x80, 0x00, 0 },
+		      { 0xe0, 0xc0, 0x80 },
+		      { 0xf0, 0xe0, 0x800 },
 		      { 0xf8, 0xf0, 0x10000 } };
 
 	for (size_t n = 1; n <= 4; n++) {
@@ -94,7 +96,10 @@ static json_t *hex(uint64_t value)
 	return json_sprintf("0x%llx", (unsigned long long)value);
 }
 
-#define REGISTER(name) { #name, offsetof(struct kvm_regs, name) }
+#define REGISTER(name)                                                                             \
+	{                                                                                          \
+#name, offsetof(struct kvm_regs, name)                                             \
+	}
 
 /* All general registers; those that changed since the guest was loaded also say from what. */
 static json_t *registers(const struct evidence *e)
@@ -104,9 +109,9 @@ static json_t *registers(const struct evidence *e)
 		size_t offset;
 	} regs[] = {
 		REGISTER(rip), REGISTER(rflags), REGISTER(rax), REGISTER(rbx), REGISTER(rcx),
-		REGISTER(rdx), REGISTER(rsi),	 REGISTER(rdi), REGISTER(rsp), REGISTER(rbp),
-		REGISTER(r8),  REGISTER(r9),	 REGISTER(r10), REGISTER(r11), REGISTER(r12),
-		REGISTER(r13), REGISTER(r14),	 REGISTER(r15),
+		REGISTER(rdx), REGISTER(rsi),    REGISTER(rdi), REGISTER(rsp), REGISTER(rbp),
+		REGISTER(r8),  REGISTER(r9),     REGISTER(r10), REGISTER(r11), REGISTER(r12),
+		REGISTER(r13), REGISTER(r14),    REGISTER(r15),
 	};
 	json_t *object = json_object();
 
@@ -143,9 +148,9 @@ static json_t *last_exits(const struct evidence *e)
 		const struct exit_event *event = &e->exits[i % EVIDENCE_EXITS];
 
 		describe_exit(event, buf, sizeof buf);
-		json_array_append_new(array, event->vcpu_id ?
-						     json_sprintf("vCPU %u: %s", event->vcpu_id, buf) :
-						     json_string(buf));
+		json_array_append_new(
+			array, event->vcpu_id ? json_sprintf("vCPU %u: %s", event->vcpu_id, buf)
+					      : json_string(buf));
 	}
 	return array;
 }
@@ -176,7 +181,8 @@ static json_t *abnormal_end(const struct evidence *e, const struct sandbox_end *
 {
 	if (end->timed_out)
 		return json_sprintf("time-out: killed after %.1f s%s", end->seconds,
-				    e->exit_count ? "" : ", before KVM_RUN returned for the first time");
+				    e->exit_count ? ""
+						  : ", before KVM_RUN returned for the first time");
 	if (end->signal)
 		return json_sprintf("killed by signal %d (%s)", end->signal,
 				    sigabbrev_np(end->signal));
@@ -197,6 +203,8 @@ static void add_state(json_t *record, const struct evidence *e)
 		json_object_set_new(record, "at_label", field_text(e->rip_label));
 		json_object_set_new(record, "registers", registers(e));
 		json_object_set_new(record, "system_registers", system_registers(e));
+		if (e->code_size)
+			json_object_set_new(record, "code", code_around_rip(e));
 	}
 	json_object_set_new(record, "last_exits", last_exits(e));
 }
@@ -214,9 +222,9 @@ json_t *make_record(const struct planned *planned, const struct sandbox_end *end
 	if (verdict == VERDICT_FAIL && deviation)
 		verdict = VERDICT_KNOWN;
 	record = json_pack("{si ss ss sf so}", "schema", RECORD_SCHEMA, "case", planned->run_id,
-				   "verdict", verdict_name(verdict), "seconds", end->seconds, "at",
-				   json_sprintf("%s:%u", ended_early ? e->file : c->file,
-						ended_early ? e->line : (unsigned)c->line));
+			   "verdict", verdict_name(verdict), "seconds", end->seconds, "at",
+			   json_sprintf("%s:%u", ended_early ? e->file : c->file,
+					ended_early ? e->line : (unsigned)c->line));
 
 	if (strcmp(planned->run_id, planned->id) != 0)
 		json_object_set_new(record, "filter", json_string(planned->id));
@@ -227,9 +235,9 @@ json_t *make_record(const struct planned *planned, const struct sandbox_end *end
 	else if (verdict == VERDICT_KNOWN)
 		json_object_set_new(record, "reason", json_string(deviation));
 	else if (verdict == VERDICT_PASS && deviation)
-		json_object_set_new(record, "reason",
-				    json_sprintf("passes, but is listed as a known deviation: %s",
-						 deviation));
+		json_object_set_new(
+			record, "reason",
+			json_sprintf("passes, but is listed as a known deviation: %s", deviation));
 	else if (e->reason[0])
 		json_object_set_new(record, "reason", field_text(e->reason));
 	if (e->verdict == VERDICT_FAIL && !abnormal) {
@@ -267,7 +275,7 @@ static void show_registers(json_t *object, const char *name, const json_t *recor
 
 	if (!registers)
 		return;
-	json_object_foreach (registers, key, value) {
+	json_object_foreach(registers, key, value) {
 		int n = snprintf(lines + used, sizeof lines - used, "%s%s=%s", column ? "  " : "",
 				 key, json_string_value(value));
 
@@ -285,6 +293,24 @@ static void show_registers(json_t *object, const char *name, const json_t *recor
 	json_object_set_new(object, name, json_stringn(lines, used));
 }
 
+/* The same, for an array of lines. */
+static void show_lines(json_t *object, const char *name, const json_t *record, const char *member)
+{
+	json_t *lines = json_object_get(record, member), *line, *text = json_string("");
+	size_t i;
+
+	json_array_foreach(lines, i, line) {
+		json_t *longer =
+			json_sprintf("%s%s\n", json_string_value(text), json_string_value(line));
+
+		json_decref(text);
+		text = longer;
+	}
+	if (lines)
+		json_object_set(object, name, text);
+	json_decref(text);
+}
+
 json_t *diagnosis(const struct run *run, const json_t *record)
 {
 	json_t *object = json_object();
@@ -298,8 +324,7 @@ json_t *diagnosis(const struct run *run, const json_t *record)
 	if (id) {
 		struct contract contract = find_contract(id);
 
-		json_object_set_new(object, "contract",
-				    json_sprintf("%s: %s", id, contract.text));
+		json_object_set_new(object, "contract", json_sprintf("%s: %s", id, contract.text));
 		json_object_set_new(object, "documented", json_string(contract.documented));
 	}
 	show(object, "at", record, "at");
@@ -310,6 +335,7 @@ json_t *diagnosis(const struct run *run, const json_t *record)
 	show(object, "rip_at", record, "at_label");
 	show_registers(object, "registers", record, "registers");
 	show_registers(object, "system_registers", record, "system_registers");
+	show_lines(object, "code", record, "code");
 	show(object, "last_exits", record, "last_exits");
 	show(object, "output", record, "output");
 	show(object, "output_bytes_lost", record, "output_bytes_lost");

@@ -19,8 +19,9 @@ static char problem[PATH_MAX + 256];
 
 static const char *cannot(const char *what, const char *path)
 {
-	snprintf(problem, sizeof problem, "cannot %s %s: %s. Choose another place with OUT=dir (--out).",
-		 what, path, strerror(errno));
+	snprintf(problem, sizeof problem,
+		 "cannot %s %s: %s. Choose another place with OUT=dir (--out).", what, path,
+		 strerror(errno));
 	return problem;
 }
 
@@ -108,10 +109,11 @@ static const char *lock_directory(const char *directory)
 	if (!jsonl)
 		return cannot("write to", directory);
 	if (flock(fileno(jsonl), LOCK_EX | LOCK_NB) != 0) {
-		snprintf(problem, sizeof problem,
-			 "another run is writing to %s. Wait for it, or give this one a directory of "
-			 "its own with OUT=dir (--out).",
-			 directory);
+		snprintf(
+			problem, sizeof problem,
+			"another run is writing to %s. Wait for it, or give this one a directory of "
+			"its own with OUT=dir (--out).",
+			directory);
 		return problem;
 	}
 	if (ftruncate(fileno(jsonl), 0) != 0 || remove_old(directory, "report.xml") != 0)

@@ -178,16 +178,16 @@ struct sandbox {
 	bxf_callback *died;
 	char *area, *name;
 	unsigned long long deadline; /* CLOCK_MONOTONIC, ns; 0: none */
-	int messages;		     /* our end of Criterion's connection */
-	int output;		     /* read end of the case's stdout and stderr */
-	int pidfd;		     /* -1 once it was reaped */
+	int messages;                /* our end of Criterion's connection */
+	int output;                  /* read end of the case's stdout and stderr */
+	int pidfd;                   /* -1 once it was reaped */
 	void *shared;
 	size_t output_len, output_lost;
 	char output_data[SANDBOX_OUTPUT_MAX];
 };
 
 static struct sandbox *sandboxes;
-static void *spare_shared; /* of an ended case, for the next one */
+static void *spare_shared;    /* of an ended case, for the next one */
 static int child_socket = -1; /* in a child: its end of the connection */
 
 static void close_fd(int *fd)
@@ -229,8 +229,8 @@ static void reset_signals(void)
 		signal(ours[i], SIG_DFL);
 }
 
-static _Noreturn void child(const struct sandbox *s, bxf_spawn_params params, int socket, int output,
-			    pid_t runner)
+static _Noreturn void child(const struct sandbox *s, bxf_spawn_params params, int socket,
+			    int output, pid_t runner)
 {
 	setpgid(0, 0); /* the case and all its children can be killed as one */
 	die_with_parent();
@@ -360,7 +360,8 @@ int bxf_spawn_struct(bxf_instance **instance, bxf_spawn_params params)
 		return cannot_start(err);
 	}
 	if (params->iquotas.runtime > 0)
-		s->deadline = s->instance.time.start + (unsigned long long)(params->iquotas.runtime * 1e9);
+		s->deadline = s->instance.time.start +
+			      (unsigned long long)(params->iquotas.runtime * 1e9);
 	s->next = sandboxes;
 	sandboxes = s;
 	*instance = &s->instance;
@@ -389,8 +390,9 @@ int bxf_term(bxf_instance *instance)
 
 /*
  * The connection. Criterion's runner owns one socket that it replies on (BOUND) and one that the
- * death callback asks through (LOCAL); a case owns its end of a socketpair. The runner's requests
- * to itself are queued and acknowledged at once: it cannot wait for its own answer.
+ * death callback asks through (LOCAL); a case owns its end of a socketpair (REMOTE). Every request
+ * is acknowledged where it is made: the runner must not wait for itself, and a case need not wait
+ * for the runner, since a socketpair neither loses nor reorders.
  */
 
 enum { BOUND = 1, LOCAL = 2, REMOTE = 3 };
@@ -402,7 +404,6 @@ struct message {
 };
 
 static struct message *deaths, **deaths_end = &deaths;
-static struct sandbox *asking; /* whose request is being processed; NULL: our own */
 static int sockets;
 
 int nn_socket(int domain, int protocol);
@@ -472,9 +473,7 @@ int nn_send(int s, const void *buf, size_t len, int flags)
 		return send(child_socket, buf, len, MSG_NOSIGNAL);
 	if (s == LOCAL)
 		return queue_death(buf, len);
-	if (asking) /* a case that was killed meanwhile needs no answer */
-		(void)!send(asking->messages, buf, len, MSG_NOSIGNAL | MSG_DONTWAIT);
-	return len;
+	return len; /* BOUND: the acknowledgement, which the asker has already */
 }
 
 /* Receives one whole datagram of any size into memory that nn_freemsg() frees. */
@@ -643,29 +642,26 @@ static int receive_from_any(void **out)
 			kill_all();
 			sandbox_hooks.interrupted();
 		}
-		if (deaths) {
-			asking = NULL;
+		if (deaths)
 			return dequeue_death(out);
-		}
 		if (!sandboxes) {
 			errno = ECONNRESET;
 			return -1;
 		}
-		asking = wait_for_sandboxes();
-		if (sandbox_hooks.idle)
-			sandbox_hooks.idle();
-		if (asking) {
-			int size = receive(asking->messages, out);
+		struct sandbox *s = wait_for_sandboxes();
+
+		if (s) {
+			int size = receive(s->messages, out);
 
 			if (size > 0)
 				return size;
-			close_fd(&asking->messages); /* the other end is gone: its process dies */
+			close_fd(&s->messages); /* the other end is gone: its process dies */
 		}
 	}
 }
 
-/* Criterion's encoded «acknowledged» (field 1, status OK = 0), for the runner's own requests. */
-static int own_ack(void **out)
+/* Criterion's encoded «acknowledged»: field 1, status OK = 0. */
+static int acknowledge(void **out)
 {
 	static const unsigned char ok[] = { 0x08, 0x00 };
 
@@ -679,11 +675,7 @@ static int own_ack(void **out)
 int nn_recv(int s, void *buf, size_t len, int flags)
 {
 	(void)len, (void)flags; /* Criterion always asks for a whole message that we allocate */
-	if (s == REMOTE)
-		return receive(child_socket, buf);
-	if (s == LOCAL)
-		return own_ack(buf);
-	return receive_from_any(buf);
+	return s == BOUND ? receive_from_any(buf) : acknowledge(buf);
 }
 
 /* Criterion's text diffs are not used; without these, libgit2 and half the system come along. */

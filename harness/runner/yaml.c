@@ -8,7 +8,7 @@
 /* What YAML 1.1 reads as a truth value or null, in lower case. */
 static bool is_keyword(const char *s)
 {
-	static const char *const keywords[] = { "y",  "n",  "yes",  "no",   "on",
+	static const char *const keywords[] = { "y",   "n",    "yes",   "no",  "on",
 						"off", "true", "false", "null" };
 
 	for (size_t i = 0; i < sizeof keywords / sizeof *keywords; i++)
@@ -88,12 +88,12 @@ void yaml_write(FILE *f, const json_t *value, int indent)
 	size_t i;
 
 	if (json_is_object(value)) {
-		json_object_foreach ((json_t *)value, key, member) {
+		json_object_foreach((json_t *)value, key, member) {
 			fprintf(f, "%*s%s:", indent, "", key);
 			write_value(f, member, indent);
 		}
 	} else {
-		json_array_foreach (value, i, member) {
+		json_array_foreach(value, i, member) {
 			fprintf(f, "%*s-", indent, "");
 			write_value(f, member, indent);
 		}

@@ -20,7 +20,7 @@ $(BUILD)/$(TESTS)/broken/catalogue.o: harness/embed_catalogue.S $(wildcard $(TES
 # With Criterion as it is: its own main and sandbox. ioctl() can be made to lie (unit_host.c).
 $(BUILD)/unit-tests: $(filter-out %/main.o %/sandbox.o,$(HARNESS)) $(UNITS) $(GUEST_OBJECTS) \
 		$(BUILD)/$(TESTS)/broken/catalogue.o
-	$(CC) $(ALL_CFLAGS) -Wl,--wrap=ioctl -o $@ $^ -lcriterion -ljansson -lelf
+	$(CC) $(ALL_CFLAGS) -Wl,--wrap=ioctl -o $@ $^ -lcriterion -ljansson -lcapstone -ldw -lelf
 
 $(BUILD)/yaml-filter: $(BUILD)/$(TESTS)/yaml_filter.o $(BUILD)/harness/runner/yaml.o
 	$(CC) $(ALL_CFLAGS) -o $@ $^ -ljansson

@@ -43,9 +43,12 @@ static void set_host(const char *vendor, const char *kernel, const char *engine)
 Test(find_deviation, needs_every_column_to_match)
 {
 	set_host("kvm_none", "0.0.1", "abacus");
-	cr_assert_str_eq(find_deviation("known/fails_on_another_vendor"), "listed for another vendor");
-	cr_assert_str_eq(find_deviation("known/fails_on_another_kernel"), "listed for another kernel");
-	cr_assert_str_eq(find_deviation("known/fails_on_another_engine"), "listed for another engine");
+	cr_assert_str_eq(find_deviation("known/fails_on_another_vendor"),
+			 "listed for another vendor");
+	cr_assert_str_eq(find_deviation("known/fails_on_another_kernel"),
+			 "listed for another kernel");
+	cr_assert_str_eq(find_deviation("known/fails_on_another_engine"),
+			 "listed for another engine");
 	set_host("kvm_amd", "6.1.0", "host");
 	cr_assert_null(find_deviation("known/fails_on_another_vendor"));
 	cr_assert_null(find_deviation("known/fails_on_another_kernel"));

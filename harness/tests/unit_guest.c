@@ -18,7 +18,8 @@ GUEST_EACH_MODE(hello);
 static unsigned char *guarded(size_t size)
 {
 	size_t page = sysconf(_SC_PAGESIZE);
-	unsigned char *p = mmap(NULL, size + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned char *p =
+		mmap(NULL, size + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	cr_assert_neq(p, MAP_FAILED);
 	cr_assert_eq(mprotect(p + page, size, PROT_READ | PROT_WRITE), 0);
@@ -109,19 +110,26 @@ Test(guest_load, refuses_segments_outside_of_memory_or_file)
 		const char *what, *problem;
 		Elf64_Phdr segment;
 	} hostile[] = {
-		{ "begins past the memory", "outside of the guest's memory",
+		{ "begins past the memory",
+		  "outside of the guest's memory",
 		  { .p_paddr = MEMORY_SIZE, .p_memsz = 1, .p_filesz = 1 } },
-		{ "ends past the memory", "outside of the guest's memory",
+		{ "ends past the memory",
+		  "outside of the guest's memory",
 		  { .p_paddr = MEMORY_SIZE - 1, .p_memsz = 2, .p_filesz = 1 } },
-		{ "wraps around", "outside of the guest's memory",
+		{ "wraps around",
+		  "outside of the guest's memory",
 		  { .p_paddr = -1ull, .p_memsz = 2, .p_filesz = 1 } },
-		{ "is larger than the memory", "outside of the guest's memory",
+		{ "is larger than the memory",
+		  "outside of the guest's memory",
 		  { .p_paddr = 0, .p_memsz = -1ull, .p_filesz = 1 } },
-		{ "holds more than its size", "outside of the guest's memory",
+		{ "holds more than its size",
+		  "outside of the guest's memory",
 		  { .p_paddr = 0, .p_memsz = 1, .p_filesz = 2 } },
-		{ "begins past the file", "outside of the file",
+		{ "begins past the file",
+		  "outside of the file",
 		  { .p_offset = IMAGE_MAX, .p_memsz = 1, .p_filesz = 1 } },
-		{ "wraps around in the file", "outside of the file",
+		{ "wraps around in the file",
+		  "outside of the file",
 		  { .p_offset = -1ull, .p_memsz = 2, .p_filesz = 2 } },
 	};
 

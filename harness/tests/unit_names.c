@@ -58,19 +58,25 @@ Test(describe_exit, shows_each_field)
 	expect_text(KVM_EXIT_HLT, (struct kvm_run){ 0 }, "KVM_EXIT_HLT");
 	expect_text(KVM_EXIT_UNKNOWN, (struct kvm_run){ .hw.hardware_exit_reason = 0x21 },
 		    "KVM_EXIT_UNKNOWN hardware_exit_reason 0x21");
-	expect_text(KVM_EXIT_FAIL_ENTRY,
-		    (struct kvm_run){ .fail_entry = { .hardware_entry_failure_reason = 7, .cpu = 3 } },
-		    "KVM_EXIT_FAIL_ENTRY hardware_entry_failure_reason 0x7 cpu 3");
-	expect_text(KVM_EXIT_EXCEPTION, (struct kvm_run){ .ex = { .exception = 14, .error_code = 2 } },
+	expect_text(
+		KVM_EXIT_FAIL_ENTRY,
+		(struct kvm_run){ .fail_entry = { .hardware_entry_failure_reason = 7, .cpu = 3 } },
+		"KVM_EXIT_FAIL_ENTRY hardware_entry_failure_reason 0x7 cpu 3");
+	expect_text(KVM_EXIT_EXCEPTION,
+		    (struct kvm_run){ .ex = { .exception = 14, .error_code = 2 } },
 		    "KVM_EXIT_EXCEPTION vector 14 error_code 0x2");
 	expect_text(KVM_EXIT_DEBUG,
-		    (struct kvm_run){ .debug.arch = { .exception = 1, .pc = 0x1000, .dr6 = 2, .dr7 = 3 } },
+		    (struct kvm_run){
+			    .debug.arch = { .exception = 1, .pc = 0x1000, .dr6 = 2, .dr7 = 3 } },
 		    "KVM_EXIT_DEBUG exception 1 pc 0x1000 dr6 0x2 dr7 0x3");
 	expect_text(KVM_EXIT_MMIO,
-		    (struct kvm_run){ .mmio = { .phys_addr = 0xd0000, .data = { 1, 2 }, .len = 2,
+		    (struct kvm_run){ .mmio = { .phys_addr = 0xd0000,
+						.data = { 1, 2 },
+						.len = 2,
 						.is_write = 1 } },
 		    "KVM_EXIT_MMIO write gpa 0xd0000 len 2 data 01 02");
-	expect_text(KVM_EXIT_HYPERCALL, (struct kvm_run){ .hypercall = { .nr = 12, .args = { 1, 2, 3 } } },
+	expect_text(KVM_EXIT_HYPERCALL,
+		    (struct kvm_run){ .hypercall = { .nr = 12, .args = { 1, 2, 3 } } },
 		    "KVM_EXIT_HYPERCALL nr 12 args 0x1 0x2 0x3");
 	expect_text(KVM_EXIT_INTERNAL_ERROR,
 		    (struct kvm_run){ .internal = { .suberror = KVM_INTERNAL_ERROR_EMULATION } },
@@ -79,7 +85,8 @@ Test(describe_exit, shows_each_field)
 		    "KVM_EXIT_INTERNAL_ERROR suberror 99 (unknown suberror) ndata 0");
 	expect_text(KVM_EXIT_X86_RDMSR, (struct kvm_run){ .msr = { .index = 0x1b, .reason = 1 } },
 		    "KVM_EXIT_X86_RDMSR index 0x1b reason 1 data 0");
-	expect_text(KVM_EXIT_SYSTEM_EVENT, (struct kvm_run){ .system_event = { .type = 2, .ndata = 1 } },
+	expect_text(KVM_EXIT_SYSTEM_EVENT,
+		    (struct kvm_run){ .system_event = { .type = 2, .ndata = 1 } },
 		    "KVM_EXIT_SYSTEM_EVENT type 2 ndata 1");
 	expect_text(KVM_EXIT_IOAPIC_EOI, (struct kvm_run){ .eoi.vector = 32 },
 		    "KVM_EXIT_IOAPIC_EOI vector 32");
@@ -87,14 +94,16 @@ Test(describe_exit, shows_each_field)
 
 Test(describe_exit, shows_port_data)
 {
-	struct kvm_run run = { .io = { .direction = KVM_EXIT_IO_OUT, .size = 4, .port = 0x3f8,
-				       .count = 3 } };
+	struct kvm_run run = {
+		.io = { .direction = KVM_EXIT_IO_OUT, .size = 4, .port = 0x3f8, .count = 3 }
+	};
 	struct exit_event e = event_of(KVM_EXIT_IO, &run);
 	char buf[256];
 
 	memcpy(e.io_data, "\1\2\3\4\5\6\7\x8", 8);
-	cr_assert_str_eq(describe_exit(&e, buf, sizeof buf),
-			 "KVM_EXIT_IO out port 0x3f8 size 4 count 3 data 01 02 03 04 05 06 07 08 …");
+	cr_assert_str_eq(
+		describe_exit(&e, buf, sizeof buf),
+		"KVM_EXIT_IO out port 0x3f8 size 4 count 3 data 01 02 03 04 05 06 07 08 …");
 }
 
 Test(describe_exit, shows_errors)

@@ -43,7 +43,8 @@ CASE(needs, a_capability, .needs = { CAP(KVM_CAP_OF_NO_HOST) }) /* ends here */
 	fail("it is skipped", "it ran");
 }
 
-CASE(needs, bits_of_a_capability, .needs = { CAP_BITS(KVM_CAP_NR_MEMSLOTS, 1 << 30) }) /* ends here */
+CASE(needs, bits_of_a_capability,
+     .needs = { CAP_BITS(KVM_CAP_NR_MEMSLOTS, 1 << 30) }) /* ends here */
 {
 	fail("it is skipped", "it ran");
 }
@@ -74,7 +75,8 @@ CASE(endings, unknown_label)
 
 CASE(endings, garbage_image)
 {
-	static const unsigned char garbage[] = "This is no ELF file, but it is long enough to be one.";
+	static const unsigned char garbage[] =
+		"This is no ELF file, but it is long enough to be one.";
 	static const struct guest_image image = {
 		.name = "real16/garbage",
 		.mode = MODE_REAL16,

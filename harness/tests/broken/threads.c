@@ -61,8 +61,8 @@ static void *fail_together(void *arg)
 CASE(threads, two_fail_at_once)
 {
 	pthread_barrier_init(&both, NULL, 2);
-	start(fail_together, (void *)(uintptr_t)"A");
-	fail_together((void *)(uintptr_t)"B");
+	start(fail_together, (void *)(uintptr_t) "A");
+	fail_together((void *)(uintptr_t) "B");
 }
 
 static void *halt(void *vcpu)

@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 /* Markup, quotes, TAP's and YAML's signs, lines, UTF-8, and bytes that are none. */
-#define NASTY                                                                                      \
-	"<a href=\"x\">&amp; ]]> 'q' # TODO \\ \\n %d: - | ~ {[\n"                                 \
+#define NASTY                                                                                        \
+	"<a href=\"x\">&amp; ]]> 'q' # TODO \\ \\n %d: - | ~ {[\n"                                   \
 	"  ...\n---\nok 1 - \t\xc3\xa9\xe2\x82\xac\xf0\x9f\x90\xa7 \xff\xc0\xaf\xed\xa0\x80\x01\x7f" \
 	"\xc2\x85\xe2\x80\xa8\x1b[31m\r end"
 

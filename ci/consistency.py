@@ -1,0 +1,101 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Checks that the project agrees with itself: contracts and cases, layout, licence lines.
+
+Usage: consistency.py KVMSPEC, with the path of the built program.
+"""
+from __future__ import annotations
+
+import collections
+import fnmatch
+import pathlib
+import re
+import subprocess
+import sys
+
+TOP = pathlib.Path(__file__).resolve().parent.parent
+TOP_LEVEL = {"Makefile", "README.md", "LICENSE", "harness", "cases", "guests", "ci", "results"}
+SOURCES = {".c", ".h", ".S", ".ld", ".py", ".mk"}
+
+problems: list[str] = []
+
+
+def rows(name: str, columns: int) -> list[list[str]]:
+    """The entries of a table in cases/, each with the right number of columns."""
+    result = []
+    for number, line in enumerate((TOP / "cases" / name).read_text().splitlines(), 1):
+        if not line or line.startswith("#"):
+            continue
+        cells = line.split("\t")
+        if len(cells) != columns or not all(cell.strip() for cell in cells):
+            problems.append(f"cases/{name}:{number}: {columns} non-empty columns, separated by tabs")
+            continue
+        result.append(cells)
+    return result
+
+
+def catalogue(kvmspec: str) -> list[tuple[str, str, str]]:
+    """(id, contract, source) of every case that the program holds."""
+    output = subprocess.run([kvmspec, "--catalogue"], check=True, capture_output=True, text=True)
+    return [tuple(line.split("\t")) for line in output.stdout.splitlines()]  # type: ignore[misc]
+
+
+def check_contracts(cases: list[tuple[str, str, str]]) -> None:
+    """Every case has a contract, and every contract a case."""
+    ids = [row[0] for row in rows("contracts.tsv", 3)]
+    for contract, count in collections.Counter(ids).items():
+        if count > 1:
+            problems.append(f"cases/contracts.tsv: {contract} is there {count} times")
+    used = {contract for _, contract, _ in cases}
+    for case, contract, source in cases:
+        if not contract:
+            problems.append(f"{source}: {case} names no contract")
+        elif contract not in ids:
+            problems.append(f"{source}: {case} names {contract}, which is not in contracts.tsv")
+    for contract in ids:
+        if contract not in used:
+            problems.append(f"cases/contracts.tsv: no case checks {contract}")
+
+
+def check_deviations(cases: list[tuple[str, str, str]]) -> None:
+    """Every deviation is about a case that exists, in the modes that it runs in."""
+    modes = ("", "/real16", "/prot32", "/paged32", "/long64")
+    names = [case + mode for case, _, _ in cases for mode in modes]
+    for row in rows("deviations.tsv", 5):
+        if not any(fnmatch.fnmatchcase(name, row[0]) for name in names):
+            problems.append(f"cases/deviations.tsv: no case matches {row[0]}")
+
+
+def tracked_files() -> list[pathlib.Path]:
+    """The files of the project; none where git does not know it (an unpacked archive)."""
+    result = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+                            cwd=TOP, capture_output=True, text=True)
+    return [pathlib.Path(name) for name in result.stdout.splitlines()]
+
+
+def check_layout(files: list[pathlib.Path]) -> None:
+    """The top level is fixed; each source says its licence; guests hold no machine code."""
+    for name in sorted({file.parts[0] for file in files}):
+        if name not in TOP_LEVEL and not name.startswith("."):
+            problems.append(f"{name}: does not belong to the top level")
+    for file in files:
+        if not (TOP / file).is_file() or file.suffix not in SOURCES:
+            continue
+        text = (TOP / file).read_text()
+        if "SPDX-License-Identifier: MIT" not in "\n".join(text.splitlines()[:3]):
+            problems.append(f"{file}: no SPDX licence line")
+        if file.parts[0] == "guests" and re.search(r"^\s*\.byte\s+0x", text, re.MULTILINE):
+            problems.append(f"{file}: machine code as bytes; write instructions")
+
+
+def main() -> int:
+    cases = catalogue(sys.argv[1])
+    check_contracts(cases)
+    check_deviations(cases)
+    check_layout(tracked_files())
+    print("\n".join(problems))
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
