@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Memory accesses that no slot backs: KVM_EXIT_MMIO, its fields, and how it completes. Documented in
- * api.rst, 5. The kvm_run structure: KVM_EXIT_MMIO, and KVM_SET_USER_MEMORY_REGION for read-only
- * slots.
+ * Memory accesses that no slot backs: KVM_EXIT_MMIO, its fields, and how it completes. Documented
+ * in api.rst, 5. The kvm_run structure: KVM_EXIT_MMIO, and KVM_SET_USER_MEMORY_REGION for
+ * read-only slots.
  */
 #include "kvmspec.h"
 

@@ -96,7 +96,7 @@ CASE(port_io, in_completes_with_immediate_exit, .contract = "exit.io.completion"
 	expect_regs(vcpu, .rax = 0xa2a1, .rip = guest_symbol(vcpu, "after_in16"));
 }
 
-/* Runs a string instruction to its HLT; its exits, however many, carry len bytes to or from data. */
+/* Runs a string instruction and its HLT; its exits, however many, carry len bytes of data. */
 static void transfer(struct vcpu *vcpu, uint8_t direction, uint8_t size, char *data, size_t len)
 {
 	for (size_t done = 0; done < len;) {

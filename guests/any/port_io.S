@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One port access at each label, followed by HLT. The case chooses the label by RIP, and the port by DX. */
+/* One port access at each label, and HLT. The case chooses the label by RIP and the port by DX. */
 #include "guest.h"
 
 entry:
@@ -23,7 +23,6 @@ out32_immediate:
 
 in8:
 	inb	(%dx), %al
-after_in8:
 	hlt
 in16:
 	inw	(%dx), %ax
@@ -31,7 +30,6 @@ after_in16:
 	hlt
 in32:
 	inl	(%dx), %eax
-after_in32:
 	hlt
 in8_immediate:
 	inb	$0x42, %al

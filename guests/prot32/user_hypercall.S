@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Jumps to the label in EDI, makes a hypercall and reports EAX: runs at any CPL (if IOPL allows). */
+/* Jumps to the label in EDI, makes a hypercall and reports EAX; at CPL 3 it needs an IOPL of 3. */
 #include "guest.h"
 
 entry:
