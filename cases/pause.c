@@ -277,10 +277,19 @@ CASE(pause, operation_of_the_last_exit_is_finished, .contract = "pause.operation
 
 /* Halted. */
 
+static unsigned halts;
+
+static void wait_for_halt(unsigned n)
+{
+	while (__atomic_load_n(&halts, __ATOMIC_ACQUIRE) != n)
+		sleep_us(50);
+}
+
 /* What a VMM without an in-kernel irqchip does: it sleeps until there is something to do. */
 static bool sleep_until_kicked(struct vcpu *vcpu)
 {
 	expect_exit_reason(vcpu, KVM_EXIT_HLT);
+	__atomic_fetch_add(&halts, 1, __ATOMIC_RELEASE);
 	while (!*(volatile __u8 *)&vcpu->run->immediate_exit)
 		sleep_us(50);
 	return true;
@@ -291,14 +300,13 @@ CASE(pause, halted_in_userspace, .contract = "pause.halted.userspace")
 	struct vcpu *vcpu = boot(count_and_hlt);
 
 	vcpu_start(vcpu, sleep_until_kicked);
-	while (*guest_counter(vcpu) != 1)
-		sleep_us(50);
+	wait_for_halt(1);
 	vcpu_pause(vcpu, true);
 	expect_paused(vcpu);
 	expect_regs(vcpu, .rip = guest_symbol(vcpu, "after_hlt"));
 	vcpu_resume(vcpu);
-	while (*guest_counter(vcpu) != 2)
-		sleep_us(50);
+	wait_for_halt(2);
+	expect_equal(*guest_counter(vcpu), 2);
 }
 
 CASE(pause, halted_in_the_kernel, .contract = "pause.halted.kernel",

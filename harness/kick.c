@@ -23,6 +23,9 @@
 #define LOOKS      4
 #define LOOK_EVERY 100 /* us */
 
+/* A signal is lost if KVM_RUN has not returned after so many looks that saw the guest run. */
+#define LOST_AFTER 25
+
 #define SIGNALS_MAX 4
 
 static _Thread_local struct kvm_run *volatile kicked_run; /* of this thread's vCPU */
@@ -158,7 +161,8 @@ pthread_t call_on_thread(void *(*fn)(void *), void *arg)
 struct sender {
 	struct vcpu *vcpu;
 	enum signal_source source;
-	pid_t tid; /* of the target */
+	pid_t tid;     /* of the target */
+	uint64_t runs; /* returns of KVM_RUN so far, in any thread */
 	int signals[SIGNALS_MAX + 1];
 };
 
@@ -201,8 +205,31 @@ static struct sender *make_sender(struct vcpu *vcpu, enum signal_source source)
 
 	if (!sender)
 		error("out of memory");
-	*sender = (struct sender){ .vcpu = vcpu, .source = source, .tid = gettid() };
+	*sender = (struct sender){
+		.vcpu = vcpu,
+		.source = source,
+		.tid = gettid(),
+		.runs = __atomic_load_n(&evidence->exit_count, __ATOMIC_ACQUIRE),
+	};
 	return sender;
+}
+
+/* Fails the case if the last signal has not ended KVM_RUN, although the guest counted on, or slept. */
+static void expect_end_of_run(const struct sender *sender, int sig, bool asleep)
+{
+	volatile uint32_t *counter = guest_counter(sender->vcpu);
+
+	for (int looks = 0; looks < LOST_AFTER;) {
+		uint32_t before = *counter;
+
+		sleep_us(2000);
+		if (__atomic_load_n(&evidence->exit_count, __ATOMIC_ACQUIRE) != sender->runs)
+			return;
+		looks += asleep ? thread_state(sender->tid) == 'S' : *counter != before;
+	}
+	case_fail(sender->vcpu, HERE, "the signal ends KVM_RUN",
+		  asleep ? "the vCPU slept on after signal %d" : "the guest ran on after signal %d",
+		  sig);
 }
 
 static void *send_while_running(void *arg)
@@ -210,10 +237,14 @@ static void *send_while_running(void *arg)
 	struct sender *sender = arg;
 	volatile uint32_t *counter = guest_counter(sender->vcpu);
 
+	int last = 0;
+
 	for (const int *sig = sender->signals; *sig; sig++) {
 		wait_for_progress(counter);
 		send_signal(sender->source, sender->tid, *sig);
+		last = *sig;
 	}
+	expect_end_of_run(sender, last, false);
 	free(sender);
 	return NULL;
 }
@@ -233,6 +264,7 @@ static void *send_when_asleep(void *arg)
 
 	wait_until_asleep(sender->vcpu);
 	send_signal(sender->source, sender->tid, sender->signals[0]);
+	expect_end_of_run(sender, sender->signals[0], true);
 	free(sender);
 	return NULL;
 }

@@ -43,7 +43,8 @@ enum signal_source { FROM_THREAD, FROM_PROCESS, FROM_TIMER };
 
 /*
  * Sends these signals to the calling thread, one after the other, each when the guest has counted
- * on since the one before. Returns at once: the caller enters the guest next.
+ * on since the one before. Returns at once: the caller enters the guest next. The last signal is to
+ * end KVM_RUN: if the guest just counts on, the case fails.
  */
 #define signal_while_running(vcpu, ...)                                                            \
 	signal_while_running_((vcpu), FROM_THREAD, (const int[]){ __VA_ARGS__, 0 })
@@ -51,7 +52,7 @@ enum signal_source { FROM_THREAD, FROM_PROCESS, FROM_TIMER };
 	signal_while_running_((vcpu), (source), (const int[]){ __VA_ARGS__, 0 })
 void signal_while_running_(struct vcpu *vcpu, enum signal_source source, const int *signals);
 
-/* Sends sig to the calling thread once that sleeps in KVM_RUN. Returns at once. */
+/* The same with one signal, sent once the thread sleeps in KVM_RUN. Needs a counter as well. */
 void signal_when_asleep(struct vcpu *vcpu, int sig);
 
 /* The guest's counter. */

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /*
  * requested, resumed and stopping are what others want; acknowledged is what the vCPU's thread has
@@ -29,6 +30,9 @@ struct pauser {
 	pthread_t thread;
 	bool (*on_exit)(struct vcpu *vcpu);
 };
+
+/* A kick takes microseconds. One that the thread has not heeded after this CPU time, ns, is lost. */
+#define IGNORED_AFTER 1000000000ull
 
 static struct pauser *pauser_of(struct vcpu *vcpu)
 {
@@ -124,12 +128,35 @@ static void tell(struct pauser *p)
 	pthread_cond_broadcast(&p->changed);
 }
 
-static void wait_for(struct pauser *p, unsigned request)
+/* What the vCPU's thread has used of its CPU, in the guest too: ns. It grows only while it runs. */
+static uint64_t cpu_time(struct pauser *p)
 {
+	struct timespec t = { 0 };
+	clockid_t clock;
+
+	if (!p->ended && pthread_getcpuclockid(p->thread, &clock) == 0)
+		clock_gettime(clock, &t);
+	return t.tv_sec * 1000000000ull + t.tv_nsec;
+}
+
+static void wait_for(struct vcpu *vcpu, unsigned request)
+{
+	struct pauser *p = vcpu->pauser;
+	uint64_t start = 0;
+
 	if (!p->started)
 		error("a pause can be waited for only after vcpu_start()");
-	while ((int)(p->acknowledged - request) < 0)
-		pthread_cond_wait(&p->changed, &p->lock);
+	start = cpu_time(p);
+	while ((int)(p->acknowledged - request) < 0) {
+		struct timespec soon;
+
+		clock_gettime(CLOCK_MONOTONIC, &soon);
+		soon.tv_sec++;
+		pthread_cond_clockwait(&p->changed, &p->lock, CLOCK_MONOTONIC, &soon);
+		if ((int)(p->acknowledged - request) < 0 && cpu_time(p) > start + IGNORED_AFTER)
+			case_fail(vcpu, HERE, "the vCPU leaves the guest when it is kicked",
+				  "its thread ran on without acknowledging request %u", request);
+	}
 }
 
 void vcpu_pause(struct vcpu *vcpu, bool wait)
@@ -143,7 +170,7 @@ void vcpu_pause(struct vcpu *vcpu, bool wait)
 		acknowledge(p);
 	tell(p);
 	if (wait)
-		wait_for(p, mine);
+		wait_for(vcpu, mine);
 	pthread_mutex_unlock(&p->lock);
 }
 
@@ -164,7 +191,7 @@ void vcpu_wait_for_acknowledgement(struct vcpu *vcpu)
 	struct pauser *p = pauser_of(vcpu);
 
 	pthread_mutex_lock(&p->lock);
-	wait_for(p, p->requested);
+	wait_for(vcpu, p->requested);
 	pthread_mutex_unlock(&p->lock);
 }
 
