@@ -38,7 +38,7 @@ static void *fail_when_counting(void *arg)
 	fail("the guest does not count", "it does"); /* ends here */
 }
 
-/* The registers of a vCPU that runs cannot be read: asking for them must not hang the failure. */
+/* Nobody can read the registers of a vCPU that runs: it is taken out first, and that is no end. */
 CASE(threads, one_fails_while_the_vcpu_runs)
 {
 	struct vcpu *vcpu = boot(spin);
