@@ -105,8 +105,7 @@ class Reports(unittest.TestCase):
                              record["case"])
 
     def test_perl_reads_tap(self):
-        # up to 3.44 prove knows TAP 13 only; we use nothing that it reads otherwise
-        done = subprocess.run(["prove", "--exec", "sed 1s/14/13/",
+        done = subprocess.run(["prove", "--exec", "cat",
                                self.results.directory / "report.tap"],
                               text=True, capture_output=True)
         bad = self.results.count("fail", "error")
@@ -179,7 +178,7 @@ class Validator(unittest.TestCase):
             ("cases.jsonl", '"endings/passes"', '"endings/fails"', "a case is there twice"),
             ("cases.jsonl", "{", "", "cases.jsonl:1"),
             ("host.json", '"vendor"', '"seller"', "has no vendor"),
-            ("report.tap", "TAP version 14", "TAP version 12", "no version and plan"),
+            ("report.tap", "TAP version 13", "TAP version 12", "no version and plan"),
             ("report.tap", "not ok ", "ok ", "is not the record's"),
             ("report.tap", "1..", "1..1", "no Bail out"),
             ("report.xml", 'failures="', 'failures="1', "but the records say"),
