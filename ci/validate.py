@@ -153,7 +153,7 @@ def check_tap(path: Path, records: list[dict]) -> Iterator[str]:
     planned = int(lines[1][3:])
     points = [line for line in lines if re.match(r"(not )?ok \d", line)]
     for number, (line, record) in enumerate(zip(points, records), 1):
-        verdict = record.get("verdict")
+        verdict = str(record.get("verdict"))
         status = "ok" if verdict in ("pass", "skip") else "not ok"
         directive = {"skip": " # SKIP ", "known": " # TODO "}.get(verdict, "")
         if not line.startswith(f"{status} {number} - {record.get('case')}{directive}"):
