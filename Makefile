@@ -5,17 +5,21 @@
 VERSION := 0.1.0
 BUILD := build
 
-# Overridable: CC, CFLAGS, FILTER, JOBS, OUT, PREFIX, RUNS
+CC ?= cc
 CFLAGS ?= -O2 -g
 PREFIX ?= /usr/local
+PYTHON ?= /usr/bin/python3
+# V=1 prints the commands.
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-8s%s\n' '$1' '$2')
 
 CPPFLAGS += -D_GNU_SOURCE -DKVMSPEC_VERSION='"$(VERSION)"' -Iharness -I$(BUILD)
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-vla \
-	-Wno-override-init -Werror=incompatible-pointer-types -Werror=int-conversion \
+	-Wno-override-init -Wno-initializer-overrides -Werror=incompatible-pointer-types -Werror=int-conversion \
 	-Werror=implicit-function-declaration
 ALL_CFLAGS := -std=gnu11 $(WARNINGS) $(CFLAGS) -pthread
-LDLIBS := -l:libcriterion.a -l:libprotobuf-nanopb.a -l:libffi.a -l:libjansson.a -l:libelf.a \
-	-l:libz.a -pthread
+LDLIBS := -l:libcriterion.a -l:libprotobuf-nanopb.a -l:libffi.a -l:libjansson.a -l:libcapstone.a \
+	-l:libdw.a -l:libelf.a -l:libz.a -l:liblzma.a -l:libbz2.a -pthread
 
 # By default the binary is static: it starts fast, and runs in an initramfs as it is.
 LDFLAGS ?= -static
@@ -47,46 +51,91 @@ GUEST_OBJECTS := $(GUESTS:%=$(BUILD)/guests/%.embedded.o)
 all: $(BUILD)/kvmspec ## build everything
 
 $(BUILD)/kvmspec: $(HARNESS) $(CASES) $(GUEST_OBJECTS) $(BUILD)/catalogue.o
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(BUILD)/%.o: %.c $(BUILD)/capabilities.inc
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC,$@)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/catalogue.o: harness/embed_catalogue.S cases/contracts.tsv cases/deviations.tsv
-	$(CC) -c -o $@ $<
+	@mkdir -p $(@D)
+	$(call say,AS,$@)
+	$(Q)$(CC) -c -o $@ $<
 
 # Every capability that the headers know, for host.json.
 $(BUILD)/capabilities.inc: harness/kvm_compat.h
 	@mkdir -p $(@D)
-	$(CC) -E -dM $< | sed -nE 's/^#define (KVM_CAP_[A-Z0-9_]+) [0-9]+$$/CAPABILITY(\1)/p' | sort > $@
+	$(Q)$(CC) -E -dM $< | sed -nE 's/^#define (KVM_CAP_[A-Z0-9_]+) [0-9]+$$/CAPABILITY(\1)/p' | sort > $@
 
 define GUEST_MODE
-$(BUILD)/guests/$1/%.o: guests/$1/%.S guests/guest.h
+$(BUILD)/guests/$1/%.o: guests/$1/%.S $$(wildcard guests/*.h)
 	@mkdir -p $$(@D)
-	$(CC) -m$(BITS_$1) -g -DMODE_$1 -Iguests -c -o $$@ $$<
-$(BUILD)/guests/$1/%.o: guests/any/%.S guests/guest.h
+	$$(call say,GUEST,$$@)
+	$$(Q)$(CC) -m$(BITS_$1) -g -DMODE_$1 -Iguests -c -o $$@ $$<
+$(BUILD)/guests/$1/%.o: guests/any/%.S $$(wildcard guests/*.h)
 	@mkdir -p $$(@D)
-	$(CC) -m$(BITS_$1) -g -DMODE_$1 -Iguests -c -o $$@ $$<
+	$$(call say,GUEST,$$@)
+	$$(Q)$(CC) -m$(BITS_$1) -g -DMODE_$1 -Iguests -c -o $$@ $$<
 $(BUILD)/guests/$1/%.elf: $(BUILD)/guests/$1/%.o guests/guest.ld
-	$(LD) -m $(EMULATION_$(BITS_$1)) -n --no-warn-rwx-segments -T guests/guest.ld -o $$@ $$<
+	$$(Q)$(LD) -m $(EMULATION_$(BITS_$1)) -n --no-warn-rwx-segments -T guests/guest.ld -o $$@ $$<
 $(BUILD)/guests/$1/%.embedded.o: $(BUILD)/guests/$1/%.elf harness/embed_guest.S
-	$(CC) -c -DNAME=$1_$$* -DTITLE='"$1/$$*"' -DMODE=$(MODE_$1) -DFILE_NAME='"$$<"' \
+	$$(Q)$(CC) -c -DNAME=$1_$$* -DTITLE='"$1/$$*"' -DMODE=$(MODE_$1) -DFILE_NAME='"$$<"' \
 		-o $$@ harness/embed_guest.S
 endef
 $(foreach m,$(MODES),$(eval $(call GUEST_MODE,$m)))
 
-RUN_OPTIONS = $(if $(JOBS),--jobs=$(JOBS)) $(if $(OUT),--out='$(OUT)')
+RUN_OPTIONS = $(if $(JOBS),--jobs='$(JOBS)') $(if $(OUT),--out='$(OUT)')
+RUN = $(BUILD)/kvmspec $(RUN_OPTIONS)
+
+deps: ## install what is needed (Debian packages; says how where it cannot)
+	@ci/deps
+
+# What compiles first waits for `make deps` if both were asked for.
+$(BUILD)/capabilities.inc: | $(filter deps,$(MAKECMDGOALS))
 
 check: $(BUILD)/kvmspec ## run the cases against this host's KVM
-	$(BUILD)/kvmspec $(RUN_OPTIONS) $(if $(FILTER),'$(FILTER)')
+	@$(RUN) $(if $(FILTER),'$(FILTER)')
+
+test: all ## run the framework's own tests, then the cases
+	@ci/test $(MAKE)
 
 list: $(BUILD)/kvmspec ## list the cases
 	@$(BUILD)/kvmspec --list $(if $(FILTER),'$(FILTER)')
 
-clean: ## remove what was built
+stress: $(BUILD)/kvmspec ## run what takes minutes: a million kicks
+	@$(RUN) --timeout-scale=10 stress
+
+bench: $(BUILD)/kvmspec $(BUILD)/bare ## measure what a case costs, against a bare program
+	@$(PYTHON) ci/bench.py $^
+
+$(BUILD)/bare: harness/bench/bare.c
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $<
+
+lint: $(BUILD)/kvmspec ## check the sources: style, static analysis, contracts against cases
+	@ci/lint $<
+
+install: $(BUILD)/kvmspec ## install the program to $(PREFIX)/bin
+	install -D -m 755 $< '$(DESTDIR)$(PREFIX)/bin/kvmspec'
+
+clean: ## remove what was built (results stay)
 	rm -rf $(BUILD)
 
-.PHONY: all check list clean
+help: ## show this
+	@echo 'Targets:'
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | sort | expand -t 18
+	@echo 'Variables:'
+	@printf '  %-15s %s\n' \
+		FILTER= "cases to run or list: FILTER='immediate_exit/*', FILTER=signals" \
+		JOBS= 'cases to run at a time (default: the number of CPUs)' \
+		OUT= 'directory for the results (default: a new one, see results/latest)' \
+		PREFIX= 'where to install (default: /usr/local); DESTDIR is put before it' \
+		V=1 'print the commands' \
+		'CC= CFLAGS=' 'the compiler and its options'
 
+.PHONY: all deps check test list stress bench lint install clean help
+
+include harness/tests/tests.mk
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -69,8 +69,9 @@ CASE(immediate_exit, not_one_instruction_runs, .contract = "run.immediate_exit.b
 	expect_equal(*counter, 1);
 }
 
-CASE(immediate_exit, a_vcpu_that_has_run_does_not_move, .contract = "run.immediate_exit.before_entry",
-     .each_mode = count_and_halt, NEEDS_IMMEDIATE_EXIT)
+CASE(immediate_exit, a_vcpu_that_has_run_does_not_move,
+     .contract = "run.immediate_exit.before_entry", .each_mode = count_and_halt,
+     NEEDS_IMMEDIATE_EXIT)
 {
 	struct vcpu *vcpu = boot(guest);
 	volatile uint32_t *counter = guest_variable(vcpu, uint32_t, "counter");
@@ -133,13 +134,14 @@ CASE(immediate_exit, exit_reason_stays_as_it_was, .contract = "run.immediate_exi
 	expect_exit_reason(vcpu, KVM_EXIT_SHUTDOWN);
 }
 
-CASE(immediate_exit, wins_over_a_blocked_pending_signal, .contract = "run.immediate_exit.signal_mask",
-     NEEDS_IMMEDIATE_EXIT)
+CASE(immediate_exit, wins_over_a_blocked_pending_signal,
+     .contract = "run.immediate_exit.signal_mask", NEEDS_IMMEDIATE_EXIT)
 {
 	struct vcpu *vcpu = boot(count_and_halt[MODE_REAL16]);
 	struct {
 		struct kvm_signal_mask header;
-		unsigned char signals[8]; /* the kernel's sigset_t: a bit for each signal from 1 on */
+		unsigned char
+			signals[8]; /* the kernel's sigset_t: a bit for each signal from 1 on */
 	} mask = { .header.len = sizeof mask.signals };
 
 	kick_prepare(vcpu, KICK_COUNTS, 0);
@@ -202,7 +204,8 @@ CASE(immediate_exit, cr8_is_loaded, .contract = "run.immediate_exit.cr8", NEEDS_
 	expect_sregs(vcpu, .cr8 = 5);
 }
 
-CASE(immediate_exit, if_flag_is_stored, .contract = "run.immediate_exit.if_flag", NEEDS_IMMEDIATE_EXIT)
+CASE(immediate_exit, if_flag_is_stored, .contract = "run.immediate_exit.if_flag",
+     NEEDS_IMMEDIATE_EXIT)
 {
 	struct vcpu *vcpu = boot(count_and_halt[MODE_REAL16]);
 	struct kvm_regs regs = vcpu->loaded;
@@ -454,8 +457,8 @@ CASE(immediate_exit, a_kick_wakes_an_uninitialised_vcpu,
 struct access {
 	unsigned size;
 	const char *after; /* label of the next instruction */
-	uint64_t data;	   /* what goes over the bus */
-	uint64_t rax;	   /* when the access is completed */
+	uint64_t data;     /* what goes over the bus */
+	uint64_t rax;      /* when the access is completed */
 };
 
 static const struct access reads[] = {
@@ -534,7 +537,8 @@ CASE(immediate_exit, completes_an_mmio_write, .contract = "run.immediate_exit.co
 	struct vcpu *vcpu = boot(guest);
 	unsigned done = 0;
 
-	for (const struct access *a = writes; a < writes_end && a->size <= largest_mmio(guest); a++) {
+	for (const struct access *a = writes; a < writes_end && a->size <= largest_mmio(guest);
+	     a++) {
 		vcpu->run->immediate_exit = 0;
 		expect_run_mmio(vcpu, .phys_addr = MMIO_BASE, .len = a->size, .is_write = 1,
 				.value = a->data);
@@ -567,8 +571,9 @@ CASE(immediate_exit, exit_reason_stays_when_an_operation_is_completed,
 }
 
 /* The second half of an access that crosses a page is a second exit. */
-CASE(immediate_exit, an_unfinished_operation_exits_again, .contract = "run.immediate_exit.unfinished",
-     .each_mode = pending_mmio_split, NEEDS_IMMEDIATE_EXIT)
+CASE(immediate_exit, an_unfinished_operation_exits_again,
+     .contract = "run.immediate_exit.unfinished", .each_mode = pending_mmio_split,
+     NEEDS_IMMEDIATE_EXIT)
 {
 	struct vcpu *vcpu = boot(guest);
 
@@ -600,8 +605,9 @@ CASE(immediate_exit, completes_string_reads, .contract = "run.immediate_exit.com
 	expect_run_on(vcpu, KVM_EXIT_HLT);
 }
 
-CASE(immediate_exit, completes_string_writes, .contract = "run.immediate_exit.completes_string_write",
-     .each_mode = pending_string_write, NEEDS_IMMEDIATE_EXIT)
+CASE(immediate_exit, completes_string_writes,
+     .contract = "run.immediate_exit.completes_string_write", .each_mode = pending_string_write,
+     NEEDS_IMMEDIATE_EXIT)
 {
 	struct vcpu *vcpu = boot(guest);
 	uint64_t buffer = guest_symbol(vcpu, "buffer");
@@ -619,7 +625,8 @@ CASE(immediate_exit, completes_string_writes, .contract = "run.immediate_exit.co
 
 /* What the completion is for: now the registers hold the whole state. */
 CASE(immediate_exit, a_completed_read_can_be_moved_to_another_vm,
-     .contract = "run.immediate_exit.migration", .each_mode = pending_port_read, NEEDS_IMMEDIATE_EXIT)
+     .contract = "run.immediate_exit.migration", .each_mode = pending_port_read,
+     NEEDS_IMMEDIATE_EXIT)
 {
 	struct vcpu *source = boot(guest), *target = boot(guest);
 

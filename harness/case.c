@@ -13,8 +13,28 @@
 #include <string.h>
 #include <unistd.h>
 
+/* The bytes of code from a label before RIP, if it is near, or from RIP. */
+static void copy_code(struct vcpu *vcpu)
+{
+	const struct guest_image *image = vcpu->vm->image;
+	struct kvm_translation t;
+
+	evidence->image = image;
+	evidence->code_address = guest_earliest_label(image, evidence->regs.rip, EVIDENCE_CODE / 2);
+	t = (struct kvm_translation){ .linear_address =
+					      evidence->sregs.cs.base + evidence->code_address };
+	if (x_try(vcpu, KVM_TRANSLATE, &t) < 0 || !t.valid || t.physical_address >= RAM_SIZE)
+		return;
+	evidence->code_size = RAM_SIZE - t.physical_address < EVIDENCE_CODE
+				      ? RAM_SIZE - t.physical_address
+				      : EVIDENCE_CODE;
+	memcpy(evidence->code, vcpu->vm->ram + t.physical_address, evidence->code_size);
+}
+
 static void describe_vcpu(struct vcpu *vcpu)
 {
+	if (!vcpu_take_out(vcpu))
+		return;
 	/* not x(): an error here must not hide the failure */
 	if (x_try(vcpu, KVM_GET_REGS, &evidence->regs) < 0 ||
 	    x_try(vcpu, KVM_GET_SREGS, &evidence->sregs) < 0)
@@ -22,17 +42,19 @@ static void describe_vcpu(struct vcpu *vcpu)
 	evidence->has_regs = true;
 	evidence->has_loaded = vcpu->entered;
 	evidence->loaded = vcpu->loaded;
-	if (vcpu->vm->image)
+	if (vcpu->vm->image) {
 		guest_describe_address(vcpu->vm->image, evidence->regs.rip, evidence->rip_label,
 				       sizeof evidence->rip_label);
+		copy_code(vcpu);
+	}
 }
 
-/* Only the first of several threads that end the case is heard. */
+/* Never unlocked: only the first of several threads that end the case is heard. */
+static pthread_mutex_t the_end = PTHREAD_MUTEX_INITIALIZER;
+
 static void claim_the_end(const char *file, int line)
 {
-	static pthread_mutex_t once = PTHREAD_MUTEX_INITIALIZER;
-
-	pthread_mutex_lock(&once);
+	pthread_mutex_lock(&the_end);
 	snprintf(evidence->file, sizeof evidence->file, "%s", file);
 	evidence->line = line;
 }
@@ -106,5 +128,6 @@ void case_run(const struct kvm_case *c, const struct guest_image *guest)
 		if (!need_is_met(&c->needs[i], reason, sizeof reason))
 			case_end(VERDICT_SKIP, c->file, c->line, "%s", reason);
 	c->run(guest);
+	pthread_mutex_lock(&the_end); /* a thread that fails just now must not be overtaken */
 	__atomic_store_n(&evidence->verdict, VERDICT_PASS, __ATOMIC_RELEASE);
 }

@@ -32,6 +32,7 @@ struct need {
 
 #define NEEDS_MAX 6
 
+/* clang-format off */
 /* KVM_CHECK_EXTENSION answers with something other than 0. */
 #define CAP(c) { .kind = NEED_CAP, .name = #c, .cap = (c) }
 /* The answer has all of these bits. */
@@ -40,38 +41,43 @@ struct need {
 #define VENDOR(module) { .kind = NEED_VENDOR, .name = module }
 /* This many online host CPUs. */
 #define CPUS(n) { .kind = NEED_CPUS, .name = "host CPUs", .count = (n) }
+/* clang-format on */
 
 struct kvm_case {
 	const char *area, *name, *file;
 	int line;
 	void (*run)(const struct guest_image *guest);
 
-	const char *contract;			    /* id in cases/contracts.tsv */
+	const char *contract;                       /* id in cases/contracts.tsv */
 	const struct guest_image *const *each_mode; /* MODE_COUNT images */
 	struct need needs[NEEDS_MAX];
-	double timeout;	 /* seconds; 0: the default, 10 */
+	double timeout;  /* seconds; 0: the default, 10 */
 	bool on_request; /* runs only when a filter begins with its area */
 };
 
-#define CASE(area_, name_, ...)                                                                    \
-	static void area_##_##name_(const struct guest_image *guest);                              \
-	static const struct kvm_case case_##area_##_##name_ = { .area = #area_,                    \
-								.name = #name_,                    \
-								.file = __FILE__,                  \
-								.line = __LINE__,                  \
-								.run = area_##_##name_,            \
-								__VA_ARGS__ };                     \
-	__attribute__((used, section("kvm_cases"))) static const struct kvm_case                   \
-		*const ref_##area_##_##name_ = &case_##area_##_##name_;                            \
+/* clang-format off */
+#define CASE(area_, name_, ...) \
+	static void area_##_##name_(const struct guest_image *guest); \
+	static const struct kvm_case case_##area_##_##name_ = { \
+		.area = #area_, \
+		.name = #name_, \
+		.file = __FILE__, \
+		.line = __LINE__, \
+		.run = area_##_##name_, \
+		__VA_ARGS__ \
+	}; \
+	__attribute__((used, section("kvm_cases"))) static const struct kvm_case \
+		*const ref_##area_##_##name_ = &case_##area_##_##name_; \
 	static void area_##_##name_(__attribute__((unused)) const struct guest_image *guest)
+/* clang-format on */
 
 /*
  * Ends the case at once, from any thread. fail(): the KVM under test does not keep the contract.
  * skip(): this host lacks what the case needs. error(): something else got in the way.
  */
 #define fail(expected, ...) case_fail(NULL, __FILE__, __LINE__, (expected), __VA_ARGS__)
-#define skip(...)	    case_end(VERDICT_SKIP, __FILE__, __LINE__, __VA_ARGS__)
-#define error(...)	    case_end(VERDICT_ERROR, __FILE__, __LINE__, __VA_ARGS__)
+#define skip(...)           case_end(VERDICT_SKIP, __FILE__, __LINE__, __VA_ARGS__)
+#define error(...)          case_end(VERDICT_ERROR, __FILE__, __LINE__, __VA_ARGS__)
 
 struct vcpu;
 

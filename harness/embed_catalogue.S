@@ -1,5 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Puts the contracts and the known deviations into the binary (runner/catalogue.c). */
+/*
+ * Puts the contracts and the known deviations into the binary (runner/catalogue.c): those of cases/,
+ * or of the directory that the Makefile defines CATALOGUE as.
+ */
+#ifndef CATALOGUE
+#define CATALOGUE cases
+#endif
+#define TEXT(tokens)  TEXT_(tokens)
+#define TEXT_(tokens) #tokens
+
 .macro	embed name, file
 	.globl	\name, \name\()_end
 \name:
@@ -8,6 +17,6 @@
 .endm
 
 	.section .rodata
-	embed	contracts_tsv, "cases/contracts.tsv"
-	embed	deviations_tsv, "cases/deviations.tsv"
+	embed	contracts_tsv, TEXT(CATALOGUE/contracts.tsv)
+	embed	deviations_tsv, TEXT(CATALOGUE/deviations.tsv)
 	.section .note.GNU-stack, "", @progbits

@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct guest_image;
+
 enum verdict {
 	VERDICT_RUNNING, /* still unknown: a case that ends so crashed or was killed */
 	VERDICT_PASS,
@@ -21,9 +23,10 @@ enum verdict {
 	VERDICT_ERROR, /* harness, guest or time-out got in the way; no statement about KVM */
 };
 
-#define EVIDENCE_EXITS	16	/* the last returns of KVM_RUN */
-#define EVIDENCE_UNION	64	/* bytes of kvm_run's exit union that are kept */
-#define EVIDENCE_ERRNOS 134	/* 0: success; EHWPOISON (133) is the highest */
+#define EVIDENCE_EXITS  16  /* the last returns of KVM_RUN */
+#define EVIDENCE_UNION  64  /* bytes of kvm_run's exit union that are kept */
+#define EVIDENCE_CODE   128 /* bytes of guest code around RIP */
+#define EVIDENCE_ERRNOS 134 /* 0: success; EHWPOISON (133) is the highest */
 
 /* One return of KVM_RUN. */
 struct exit_event {
@@ -31,7 +34,7 @@ struct exit_event {
 	uint32_t exit_reason;
 	uint32_t vcpu_id;
 	uint8_t data[EVIDENCE_UNION]; /* kvm_run from .hw on */
-	uint8_t io_data[8];	      /* KVM_EXIT_IO: the first bytes at data_offset */
+	uint8_t io_data[8];           /* KVM_EXIT_IO: the first bytes at data_offset */
 };
 
 struct evidence {
@@ -48,9 +51,13 @@ struct evidence {
 	/* The vCPU at the failure. */
 	bool has_regs;
 	bool has_loaded;
-	char guest[64];	   /* "real16/hlt_loop" */
+	char guest[64];     /* "real16/hlt_loop" */
 	char rip_label[96]; /* "entry+0x1", or "" outside of the image */
 	struct kvm_regs loaded, regs;
+	uint64_t code_address;           /* of the first byte of code: a label before RIP, or RIP */
+	uint32_t code_size;              /* 0: no RAM there */
+	uint8_t code[EVIDENCE_CODE];     /* as it is in the guest's RAM now */
+	const struct guest_image *image; /* the same address in the runner, which forked us */
 	struct kvm_sregs sregs;
 
 	uint64_t exit_count; /* the ring's next slot is exit_count % EVIDENCE_EXITS */

@@ -170,7 +170,8 @@ void expect_mmio_(const char *file, int line, struct vcpu *vcpu, struct mmio_exi
 	if (got.phys_addr == want.phys_addr && got.len == want.len &&
 	    got.is_write == want.is_write && got.value == want.value)
 		return;
-	case_fail(vcpu, file, line, mmio_text(want, e, sizeof e), "%s", mmio_text(got, g, sizeof g));
+	case_fail(vcpu, file, line, mmio_text(want, e, sizeof e), "%s",
+		  mmio_text(got, g, sizeof g));
 }
 
 /* One 64-bit register in a struct. */
@@ -206,21 +207,27 @@ static void expect_fields(const char *file, int line, struct vcpu *vcpu, const s
 		case_fail(vcpu, file, line, expected, "%s", actual);
 }
 
-#define REG(name) { #name, offsetof(struct kvm_regs, name) }
+#define REG(name)                                                                                  \
+	{                                                                                          \
+#name, offsetof(struct kvm_regs, name)                                             \
+	}
 
 void expect_regs_(const char *file, int line, struct vcpu *vcpu, struct kvm_regs got,
 		  struct kvm_regs want)
 {
 	static const struct field fields[] = {
 		REG(rax), REG(rbx), REG(rcx), REG(rdx), REG(rsi), REG(rdi),
-		REG(rsp), REG(rbp), REG(r8),  REG(r9),	REG(r10), REG(r11),
+		REG(rsp), REG(rbp), REG(r8),  REG(r9),  REG(r10), REG(r11),
 		REG(r12), REG(r13), REG(r14), REG(r15), REG(rip), REG(rflags),
 	};
 
 	expect_fields(file, line, vcpu, fields, sizeof fields / sizeof *fields, &got, &want);
 }
 
-#define SREG(name) { #name, offsetof(struct kvm_sregs, name) }
+#define SREG(name)                                                                                 \
+	{                                                                                          \
+#name, offsetof(struct kvm_sregs, name)                                            \
+	}
 
 void expect_sregs_(const char *file, int line, struct vcpu *vcpu, struct kvm_sregs got,
 		   struct kvm_sregs want)
@@ -240,15 +247,14 @@ void expect_memory_(const char *file, int line, struct vcpu *vcpu, uint64_t gpa,
 	size_t first = 0, shown;
 
 	if (gpa > RAM_SIZE || len > RAM_SIZE - gpa)
-		case_end(VERDICT_ERROR, file, line, "%zu bytes at GPA %#llx are not RAM", len,
-			 (unsigned long long)gpa);
+		case_end(VERDICT_ERROR, file, line, "%zu bytes at GPA %#jx are not RAM", len,
+			 (uintmax_t)gpa);
 	if (memcmp(got, want, len) == 0)
 		return;
 	while (got[first] == ((const unsigned char *)want)[first])
 		first++;
 	shown = len - first < 32 ? len - first : 32;
-	snprintf(expected, sizeof expected, "memory at GPA %#llx holds %s",
-		 (unsigned long long)(gpa + first),
+	snprintf(expected, sizeof expected, "memory at GPA %#jx holds %s", (uintmax_t)gpa + first,
 		 describe_bytes((const char *)want + first, shown, w, sizeof w));
 	case_fail(vcpu, file, line, expected, "it holds %s",
 		  describe_bytes(got + first, shown, g, sizeof g));

@@ -56,7 +56,7 @@ void expect_exit_reason_(const char *file, int line, struct vcpu *vcpu, uint32_t
  */
 struct io_exit {
 	uint8_t direction; /* KVM_EXIT_IO_IN or KVM_EXIT_IO_OUT */
-	uint8_t size;	   /* bytes: 1, 2 or 4 */
+	uint8_t size;      /* bytes: 1, 2 or 4 */
 	uint16_t port;
 	uint32_t count;
 	uint64_t value;
@@ -109,8 +109,7 @@ void expect_mmio_(const char *file, int line, struct vcpu *vcpu, struct mmio_exi
 #define expect_regs(vcpu, ...)                                                                     \
 	({                                                                                         \
 		struct kvm_regs got_ = vcpu_regs(vcpu);                                            \
-		expect_regs_(HERE, (vcpu), got_,                                                   \
-			     (struct kvm_regs){ REGS_AS(got_), __VA_ARGS__ });                     \
+		expect_regs_(HERE, (vcpu), got_, (struct kvm_regs){ REGS_AS(got_), __VA_ARGS__ }); \
 	})
 #define REGS_AS(r)                                                                                 \
 	.rax = (r).rax, .rbx = (r).rbx, .rcx = (r).rcx, .rdx = (r).rdx, .rsi = (r).rsi,            \
@@ -147,5 +146,15 @@ void expect_memory_(const char *file, int line, struct vcpu *vcpu, uint64_t gpa,
 	expect_run_io(vcpu, .direction = KVM_EXIT_IO_OUT, .port = REPORT_PORT, .size = 4,          \
 		      .count = 1, .value = (value_))
 #define REPORT_PORT 0x4b0 /* as in guests/guest.h */
+
+/*
+ * Runs the vCPU; its next two exits say that this exception was raised at the label. The guest
+ * includes guests/exception.h.
+ */
+#define expect_run_exception(vcpu, vector, label)                                                  \
+	({                                                                                         \
+		expect_run_report(vcpu, vector);                                                   \
+		expect_run_report(vcpu, guest_symbol(vcpu, label));                                \
+	})
 
 #endif

@@ -12,7 +12,7 @@ const char *const cpu_mode_names[MODE_COUNT] = {
 	[MODE_LONG64] = "long64",
 };
 
-static Elf *open_elf(const struct guest_image *image)
+Elf *guest_open_elf(const struct guest_image *image)
 {
 	elf_version(EV_CURRENT);
 	/* libelf takes char *, and does not write to it unless asked to update the file */
@@ -37,7 +37,7 @@ static const char *load_segment(const struct guest_image *image, const GElf_Phdr
 
 const char *guest_load(const struct guest_image *image, void *memory, size_t size, uint64_t *entry)
 {
-	Elf *elf = open_elf(image);
+	Elf *elf = guest_open_elf(image);
 	const char *problem = NULL;
 	GElf_Ehdr header;
 	GElf_Phdr segment;
@@ -64,9 +64,10 @@ const char *guest_load(const struct guest_image *image, void *memory, size_t siz
 
 /* Calls visit for each symbol until it returns true. Returns whether it did. */
 static bool each_symbol(const struct guest_image *image,
-			bool (*visit)(const char *name, const GElf_Sym *symbol, void *arg), void *arg)
+			bool (*visit)(const char *name, const GElf_Sym *symbol, void *arg),
+			void *arg)
 {
-	Elf *elf = open_elf(image);
+	Elf *elf = guest_open_elf(image);
 	Elf_Scn *section = NULL;
 	bool found = false;
 
@@ -119,13 +120,17 @@ struct by_address {
 	char name[64];
 };
 
+static bool is_place(const GElf_Sym *symbol)
+{
+	return GELF_ST_TYPE(symbol->st_info) <= STT_FUNC && symbol->st_shndx < SHN_LORESERVE;
+}
+
 static bool is_nearest_below(const char *name, const GElf_Sym *symbol, void *arg)
 {
 	struct by_address *best = arg;
 	uint64_t distance = best->address - symbol->st_value;
 
-	if (GELF_ST_TYPE(symbol->st_info) <= STT_FUNC && symbol->st_shndx < SHN_LORESERVE &&
-	    symbol->st_value <= best->address && distance < best->distance) {
+	if (is_place(symbol) && symbol->st_value <= best->address && distance < best->distance) {
 		best->distance = distance;
 		snprintf(best->name, sizeof best->name, "%s", name);
 	}
@@ -145,4 +150,26 @@ const char *guest_describe_address(const struct guest_image *image, uint64_t add
 	else
 		snprintf(buf, size, "%s+%#llx", best.name, (unsigned long long)best.distance);
 	return buf;
+}
+
+struct reach {
+	uint64_t from, found;
+};
+
+static bool is_earliest(const char *name, const GElf_Sym *symbol, void *arg)
+{
+	struct reach *reach = arg;
+
+	(void)name;
+	if (is_place(symbol) && symbol->st_value >= reach->from && symbol->st_value < reach->found)
+		reach->found = symbol->st_value;
+	return false;
+}
+
+uint64_t guest_earliest_label(const struct guest_image *image, uint64_t address, uint64_t reach)
+{
+	struct reach r = { .from = address > reach ? address - reach : 0, .found = address };
+
+	each_symbol(image, is_earliest, &r);
+	return r.found;
 }

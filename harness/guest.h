@@ -42,6 +42,11 @@ extern const char *const cpu_mode_names[MODE_COUNT];
 		&guest_long64_##name                                                               \
 	}
 
+struct Elf;
+
+/* The image for libelf; elf_end() it. */
+struct Elf *guest_open_elf(const struct guest_image *image);
+
 /*
  * Copies the image's segments to guest memory of size bytes that starts at GPA 0, and zeroes their
  * .bss. Sets *entry to the ELF entry point. Returns NULL, or what is wrong with the image.
@@ -50,6 +55,9 @@ const char *guest_load(const struct guest_image *image, void *memory, size_t siz
 
 /* Finds a label. Returns false if the image has none of that name. */
 bool guest_find_symbol(const struct guest_image *image, const char *label, uint64_t *address);
+
+/* The address of the earliest label at most reach bytes before address; address if there is none. */
+uint64_t guest_earliest_label(const struct guest_image *image, uint64_t address, uint64_t reach);
 
 /* Writes "label+0x3" for an address inside the image, or "" for one outside. Returns buf. */
 const char *guest_describe_address(const struct guest_image *image, uint64_t address, char *buf,

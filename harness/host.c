@@ -41,11 +41,12 @@ static const char *explain_open(const char *path, int err)
 	case ENOENT:
 	case ENODEV:
 	case ENXIO:
-		snprintf(problem, sizeof problem,
-			 "%s does not exist: KVM is not available here. Load the vendor's module "
-			 "(modprobe kvm_amd, or kvm_intel), or enable virtualisation in the firmware, "
-			 "or nested virtualisation on the machine that hosts this one.",
-			 path);
+		snprintf(
+			problem, sizeof problem,
+			"%s does not exist: KVM is not available here. Load the vendor's module "
+			"(modprobe kvm_amd, or kvm_intel), or enable virtualisation in the firmware, "
+			"or nested virtualisation on the machine that hosts this one.",
+			path);
 		break;
 	case EACCES:
 	case EPERM:
@@ -94,8 +95,8 @@ static void find_vendor(void)
 /* Asked once: each CPUID instruction behind it may trap, which is slow on a nested host. */
 static const char *read_supported_cpuid(void)
 {
-	host.cpuid = calloc(1, sizeof *host.cpuid +
-				       CPUID_ENTRIES_MAX * sizeof(struct kvm_cpuid_entry2));
+	host.cpuid =
+		calloc(1, sizeof *host.cpuid + CPUID_ENTRIES_MAX * sizeof(struct kvm_cpuid_entry2));
 	if (!host.cpuid)
 		return "out of memory";
 	host.cpuid->nent = CPUID_ENTRIES_MAX;

@@ -17,11 +17,12 @@ struct kvm {
 
 struct host {
 	struct kvm kvm;
-	char vendor[32];     /* the vendor module: "kvm_amd", "kvm_intel", "kvm_pvm", or "kvm" if built in */
-	char kernel[96];     /* uname -r */
-	char cpu[96];	     /* /proc/cpuinfo's model name */
-	const char *engine;  /* $KVMSPEC_ENGINE: "host" unless a lab sets it */
-	size_t run_size;     /* KVM_GET_VCPU_MMAP_SIZE, bytes */
+	char vendor
+		[32]; /* the vendor module: "kvm_amd", "kvm_intel", "kvm_pvm", or "kvm" if built in */
+	char kernel[96];          /* uname -r */
+	char cpu[96];             /* /proc/cpuinfo's model name */
+	const char *engine;       /* $KVMSPEC_ENGINE: "host" unless a lab sets it */
+	size_t run_size;          /* KVM_GET_VCPU_MMAP_SIZE, bytes */
 	struct kvm_cpuid2 *cpuid; /* KVM_GET_SUPPORTED_CPUID */
 };
 

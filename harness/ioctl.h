@@ -27,7 +27,7 @@ enum ioctl_index {
 #define IOCTL(name, kinds, type) INDEX_##name,
 	IOCTLS(IOCTL)
 #undef IOCTL
-	IOCTL_COUNT
+		IOCTL_COUNT
 };
 
 enum {
@@ -69,30 +69,30 @@ struct vcpu;
 struct device;
 
 #define KIND_OF(object)                                                                            \
-	_Generic((object),                                                                         \
-		struct kvm *: FD_SYSTEM,                                                           \
-		struct vm *: FD_VM,                                                                \
-		struct vcpu *: FD_VCPU,                                                            \
-		struct device *: FD_DEVICE)
+	_Generic((object), struct kvm *                                                            \
+		 : FD_SYSTEM, struct vm *                                                          \
+		 : FD_VM, struct vcpu *                                                            \
+		 : FD_VCPU, struct device *                                                        \
+		 : FD_DEVICE)
 
 /* clang-format off: an ioctl that takes nothing needs no argument here */
-#define x(object, name, ...) \
-	kvm_ioctl_checked(&(object)->kvm_fd, INDEX_##name, \
-			  IOCTL_ARG(object, #name, KINDS_##name, arg_##name, __VA_ARGS__), \
+#define x(object, name, ...)                                                                       \
+	kvm_ioctl_checked(&(object)->kvm_fd, INDEX_##name,                                         \
+			  IOCTL_ARG(object, #name, KINDS_##name, arg_##name, __VA_ARGS__),         \
 			  __FILE__, __LINE__)
-#define x_try(object, name, ...) \
-	kvm_ioctl(&(object)->kvm_fd, INDEX_##name, \
+#define x_try(object, name, ...)                                                                   \
+	kvm_ioctl(&(object)->kvm_fd, INDEX_##name,                                                 \
 		  IOCTL_ARG(object, #name, KINDS_##name, arg_##name, __VA_ARGS__))
-#define x_raw(object, name, arg) \
-	kvm_ioctl(&(object)->kvm_fd, INDEX_##name, (unsigned long)(arg))
+#define x_raw(object, name, arg) kvm_ioctl(&(object)->kvm_fd, INDEX_##name, (unsigned long)(arg))
 
 /* No block here: a compound literal that the caller passes must live until the ioctl returns. */
-#define IOCTL_ARG(object, text, kinds, arg_of, ...) \
-	(0 * sizeof(struct { \
-		int unused; \
-		_Static_assert(((kinds) & KIND_OF(object)) != 0, \
-			       text " is no ioctl of this file descriptor"); \
-	}) + arg_of(__VA_ARGS__ ZERO_IF_EMPTY(__VA_ARGS__)))
+#define IOCTL_ARG(object, text, kinds, arg_of, ...)                                                \
+	(0 * sizeof(struct {                                                                       \
+		 int unused;                                                                       \
+		 _Static_assert(((kinds)&KIND_OF(object)) != 0,                                    \
+				text " is no ioctl of this file descriptor");                      \
+	 }) +                                                                                      \
+	 arg_of(__VA_ARGS__ ZERO_IF_EMPTY(__VA_ARGS__)))
 #define ZERO_IF_EMPTY(...) ZERO_OR(__VA_OPT__(NOTHING))
 #define ZERO_OR(what)      ZERO_OR_(what)
 #define ZERO_OR_(what)     ARGUMENT_##what

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Kicks: signals that take a running vCPU out of the guest (api.rst, 5. The kvm_run structure:
- * immediate_exit).
+ * Signals for vCPU threads: who sends them and when, and what their handlers do.
+ *
+ * No time is awaited here, only what the guest does: a sender waits until the guest has counted on,
+ * by the guest's 32-bit variable `counter`, or until the vCPU sleeps in the kernel.
  */
 #ifndef KVMSPEC_KICK_H
 #define KVMSPEC_KICK_H
@@ -11,26 +13,20 @@
 #include <signal.h>
 #include <sys/types.h>
 
-/* The signal that kicks use. */
+/* The signal that takes a vCPU out of the guest. */
 #define KICK_SIGNAL SIGUSR1
 
-/* Where the signal comes from. */
-enum kick_source { KICK_THREAD, KICK_PROCESS, KICK_TIMER };
-
-/* What the signal's handler does, besides counting. */
-enum kick_handler {
-	KICK_SETS_IMMEDIATE_EXIT, /* vcpu->run->immediate_exit = 1, as the documentation advises */
-	KICK_COUNTS,		  /* nothing else */
-};
+/* Handles a signal in this process by counting it. flags: of sigaction, for example SA_RESTART. */
+void signal_handle(int sig, int flags);
 
 /*
- * Installs the handler for this thread's vCPU. One vCPU a thread. flags: of sigaction, for example
- * SA_RESTART.
+ * Handles KICK_SIGNAL by counting it and, in the calling thread, by setting the vCPU's immediate_exit
+ * as api.rst advises (5. The kvm_run structure). One vCPU a thread.
  */
-void kick_prepare(struct vcpu *vcpu, enum kick_handler handler, int flags);
+void kick_prepare(struct vcpu *vcpu);
 
-/* How often the handler ran in this process. */
-unsigned kick_count(void);
+/* How often the signal's handler ran in this process. */
+unsigned signal_count(int sig);
 
 /* Blocks or unblocks a signal in the calling thread. */
 void signal_block(int sig);
@@ -38,16 +34,36 @@ void signal_unblock(int sig);
 /* True if the signal is pending for the calling thread. */
 bool signal_pending(int sig);
 
-/*
- * Sends sig to the calling thread, delay_us microseconds from now, from another thread, another
- * process or a POSIX timer. Returns at once.
- */
-void kick_me_after(enum kick_source source, int sig, unsigned delay_us);
+/* Sets KVM's signal mask for the vCPU: KVM_RUN blocks exactly these signals. */
+#define set_kvm_mask(vcpu, ...) set_kvm_mask_((vcpu), (const int[]){ __VA_ARGS__, 0 })
+void set_kvm_mask_(struct vcpu *vcpu, const int *blocked);
+
+/* Where a signal comes from: another thread, another process, or a POSIX timer. */
+enum signal_source { FROM_THREAD, FROM_PROCESS, FROM_TIMER };
 
 /*
- * Calls fn(arg) on another thread, delay_us microseconds from now. Returns at once.
+ * Sends these signals to the calling thread, one after the other, each when the guest has counted
+ * on since the one before. Returns at once: the caller enters the guest next. The last signal is to
+ * end KVM_RUN: if the guest just counts on, the case fails.
  */
-void call_after(unsigned delay_us, void (*fn)(void *), void *arg);
+#define signal_while_running(vcpu, ...)                                                            \
+	signal_while_running_((vcpu), FROM_THREAD, (const int[]){ __VA_ARGS__, 0 })
+#define signal_while_running_from(source, vcpu, ...)                                               \
+	signal_while_running_((vcpu), (source), (const int[]){ __VA_ARGS__, 0 })
+void signal_while_running_(struct vcpu *vcpu, enum signal_source source, const int *signals);
+
+/* The same with one signal, sent once the thread sleeps in KVM_RUN. Needs a counter as well. */
+void signal_when_asleep(struct vcpu *vcpu, int sig);
+
+/* The guest's counter. */
+volatile uint32_t *guest_counter(struct vcpu *vcpu);
+/* Returns when the guest has counted on for much longer than a signal needs to arrive. */
+void wait_for_progress(volatile uint32_t *counter);
+/* Returns when a thread is in KVM_RUN with this vCPU, and asleep there. */
+void wait_until_asleep(struct vcpu *vcpu);
+
+/* Calls fn(arg) on another thread, in which all signals are blocked. Returns at once. */
+pthread_t call_on_thread(void *(*fn)(void *), void *arg);
 
 /* Sleeps for this long, whatever signals arrive. */
 void sleep_us(unsigned us);

@@ -101,15 +101,15 @@ union exit_data {
 	uint8_t bytes[EVIDENCE_UNION];
 };
 
-static void describe_io(const struct exit_event *e, const union exit_data *u, char *buf, size_t size)
+static void describe_io(const struct exit_event *e, const union exit_data *u, char *buf,
+			size_t size)
 {
 	char data[32];
 	size_t len = (size_t)u->io.size * u->io.count;
 
 	snprintf(buf, size, "KVM_EXIT_IO %s port %#x size %u count %u data %s%s",
 		 u->io.direction == KVM_EXIT_IO_OUT ? "out" : "in", u->io.port, u->io.size,
-		 u->io.count,
-		 describe_bytes(e->io_data, len < 8 ? len : 8, data, sizeof data),
+		 u->io.count, describe_bytes(e->io_data, len < 8 ? len : 8, data, sizeof data),
 		 len > 8 ? " …" : "");
 }
 
@@ -143,7 +143,8 @@ const char *describe_exit(const struct exit_event *e, char *buf, size_t size)
 		break;
 	case KVM_EXIT_DEBUG:
 		snprintf(buf, size, "%s exception %u pc %#llx dr6 %#llx dr7 %#llx", name,
-			 u.debug.arch.exception, u.debug.arch.pc, u.debug.arch.dr6, u.debug.arch.dr7);
+			 u.debug.arch.exception, u.debug.arch.pc, u.debug.arch.dr6,
+			 u.debug.arch.dr7);
 		break;
 	case KVM_EXIT_MMIO:
 		snprintf(buf, size, "%s %s gpa %#llx len %u data %s", name,

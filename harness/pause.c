@@ -4,19 +4,23 @@
 #include "case.h"
 #include "evidence.h"
 #include "expect.h"
-#include "names.h"
 #include "kick.h"
+#include "names.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
+#include <time.h>
 
 /*
  * requested, resumed and stopping are what others want; acknowledged is what the vCPU's thread has
- * done. All change under the lock. A requester that finds the thread started kicks it: the signal's
- * handler sets immediate_exit, so a kick that comes just before KVM_RUN is not lost.
+ * done. All change under the lock.
+ *
+ * A requester changes what it wants and then kicks the thread. The signal's handler sets
+ * immediate_exit, and only the thread clears it: when KVM_RUN has failed with EINTR, before it looks
+ * at what is wanted. So no request is lost, wherever the signal lands; and as the vCPU parks only
+ * after such an EINTR, KVM has finished what the exit before it began (api.rst, the note below
+ * KVM_EXIT_MMIO).
  */
 struct pauser {
 	pthread_mutex_t lock;
@@ -26,6 +30,9 @@ struct pauser {
 	pthread_t thread;
 	bool (*on_exit)(struct vcpu *vcpu);
 };
+
+/* A kick takes microseconds. One that the thread has not heeded after this CPU time, ns, is lost. */
+#define IGNORED_AFTER 1000000000ull
 
 static struct pauser *pauser_of(struct vcpu *vcpu)
 {
@@ -43,32 +50,39 @@ static struct pauser *pauser_of(struct vcpu *vcpu)
 	return vcpu->pauser;
 }
 
-/* Out of the guest: acknowledges, and waits as long as it must. Returns whether to run on. */
-static bool may_enter(struct vcpu *vcpu)
+/* Out of the guest, and nothing is unfinished. With the lock held. */
+static void acknowledge(struct pauser *p)
+{
+	p->acknowledged = p->requested;
+	pthread_cond_broadcast(&p->changed);
+}
+
+/* After EINTR: acknowledges, and waits as long as it must. Returns whether to run on. */
+static bool park(struct vcpu *vcpu)
 {
 	struct pauser *p = vcpu->pauser;
 	bool go;
 
+	vcpu->run->immediate_exit = 0;
 	pthread_mutex_lock(&p->lock);
-	vcpu->run->immediate_exit = 0; /* whoever set it has changed a counter first */
+	acknowledge(p);
 	while (!p->stopping && p->requested != p->resumed) {
-		p->acknowledged = p->requested;
-		pthread_cond_broadcast(&p->changed);
 		pthread_cond_wait(&p->changed, &p->lock);
+		if (p->acknowledged != p->requested)
+			acknowledge(p);
 	}
-	p->acknowledged = p->requested;
-	pthread_cond_broadcast(&p->changed);
 	go = !p->stopping;
 	pthread_mutex_unlock(&p->lock);
 	return go;
 }
 
-static bool handle_exit(struct vcpu *vcpu, int result)
+static bool run_once(struct vcpu *vcpu)
 {
 	struct pauser *p = vcpu->pauser;
+	int result = vcpu_run(vcpu);
 
 	if (result == -EINTR)
-		return true;
+		return park(vcpu);
 	if (result == 0 && p->on_exit)
 		return p->on_exit(vcpu);
 	case_fail(vcpu, HERE, "the vCPU runs until it is stopped", "%s",
@@ -80,13 +94,17 @@ static void *run_vcpu(void *arg)
 	struct vcpu *vcpu = arg;
 	struct pauser *p = vcpu->pauser;
 
-	kick_prepare(vcpu, KICK_SETS_IMMEDIATE_EXIT, 0);
+	kick_prepare(vcpu);
+	pthread_mutex_lock(&p->lock);
+	if (p->acknowledged != p->requested || p->stopping)
+		vcpu->run->immediate_exit = 1; /* asked for before there was anyone to kick */
+	pthread_mutex_unlock(&p->lock);
 	signal_unblock(KICK_SIGNAL);
-	while (may_enter(vcpu) && handle_exit(vcpu, vcpu_run(vcpu)))
+	while (run_once(vcpu))
 		;
 	pthread_mutex_lock(&p->lock);
-	p->ended = true; /* nobody need wait for it any more */
-	pthread_cond_broadcast(&p->changed);
+	p->ended = true; /* out of the guest for good */
+	acknowledge(p);
 	pthread_mutex_unlock(&p->lock);
 	return NULL;
 }
@@ -94,23 +112,51 @@ static void *run_vcpu(void *arg)
 void vcpu_start(struct vcpu *vcpu, bool (*on_exit)(struct vcpu *vcpu))
 {
 	struct pauser *p = pauser_of(vcpu);
-	int err;
 
-	p->on_exit = on_exit;
-	signal_block(KICK_SIGNAL); /* the thread unblocks it when its handler is there */
 	pthread_mutex_lock(&p->lock);
-	err = pthread_create(&p->thread, NULL, run_vcpu, vcpu);
-	p->started = !err;
+	p->on_exit = on_exit;
+	p->thread = call_on_thread(run_vcpu, vcpu);
+	p->started = true;
 	pthread_mutex_unlock(&p->lock);
-	signal_unblock(KICK_SIGNAL);
-	if (err)
-		error("pthread_create: %s", strerror(err));
 }
 
-static void kick(struct pauser *p)
+/* Tells the thread, in the guest or parked, that something changed. With the lock held. */
+static void tell(struct pauser *p)
 {
-	if (p->started)
+	if (p->started && !p->ended)
 		pthread_kill(p->thread, KICK_SIGNAL);
+	pthread_cond_broadcast(&p->changed);
+}
+
+/* What the vCPU's thread has used of its CPU, in the guest too: ns. It grows only while it runs. */
+static uint64_t cpu_time(struct pauser *p)
+{
+	struct timespec t = { 0 };
+	clockid_t clock;
+
+	if (!p->ended && pthread_getcpuclockid(p->thread, &clock) == 0)
+		clock_gettime(clock, &t);
+	return t.tv_sec * 1000000000ull + t.tv_nsec;
+}
+
+static void wait_for(struct vcpu *vcpu, unsigned request)
+{
+	struct pauser *p = vcpu->pauser;
+	uint64_t start = 0;
+
+	if (!p->started)
+		error("a pause can be waited for only after vcpu_start()");
+	start = cpu_time(p);
+	while ((int)(p->acknowledged - request) < 0) {
+		struct timespec soon;
+
+		clock_gettime(CLOCK_MONOTONIC, &soon);
+		soon.tv_sec++;
+		pthread_cond_clockwait(&p->changed, &p->lock, CLOCK_MONOTONIC, &soon);
+		if ((int)(p->acknowledged - request) < 0 && cpu_time(p) > start + IGNORED_AFTER)
+			case_fail(vcpu, HERE, "the vCPU leaves the guest when it is kicked",
+				  "its thread ran on without acknowledging request %u", request);
+	}
 }
 
 void vcpu_pause(struct vcpu *vcpu, bool wait)
@@ -120,10 +166,11 @@ void vcpu_pause(struct vcpu *vcpu, bool wait)
 
 	pthread_mutex_lock(&p->lock);
 	mine = ++p->requested;
-	kick(p);
-	pthread_cond_broadcast(&p->changed); /* it may be parked: then it acknowledges from there */
-	while (wait && !p->ended && (int)(p->acknowledged - mine) < 0)
-		pthread_cond_wait(&p->changed, &p->lock);
+	if (p->ended)
+		acknowledge(p);
+	tell(p);
+	if (wait)
+		wait_for(vcpu, mine);
 	pthread_mutex_unlock(&p->lock);
 }
 
@@ -139,17 +186,24 @@ void vcpu_resume(struct vcpu *vcpu)
 	pthread_mutex_unlock(&p->lock);
 }
 
+void vcpu_wait_for_acknowledgement(struct vcpu *vcpu)
+{
+	struct pauser *p = pauser_of(vcpu);
+
+	pthread_mutex_lock(&p->lock);
+	wait_for(vcpu, p->requested);
+	pthread_mutex_unlock(&p->lock);
+}
+
 void vcpu_stop(struct vcpu *vcpu)
 {
 	struct pauser *p = pauser_of(vcpu);
 
 	pthread_mutex_lock(&p->lock);
 	p->stopping = true;
-	kick(p);
-	pthread_cond_broadcast(&p->changed);
+	tell(p);
 	pthread_mutex_unlock(&p->lock);
 	pthread_join(p->thread, NULL);
-	p->started = false;
 }
 
 unsigned vcpu_pauses_requested(struct vcpu *vcpu)

@@ -8,11 +8,14 @@
 #include "x86/modes.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 struct vcpu *volatile last_vcpu;
 
@@ -129,13 +132,50 @@ static void record_exit(const struct vcpu *vcpu, int result)
 		memcpy(e->io_data, (const char *)run + run->io.data_offset, sizeof e->io_data);
 }
 
+static bool nobody_runs; /* the case ends: what its threads still do does not matter */
+
 int vcpu_run(struct vcpu *vcpu)
 {
-	int result = x_try(vcpu, KVM_RUN);
+	int result;
 
+	__atomic_store_n(&vcpu->runner, gettid(), __ATOMIC_SEQ_CST);
+	while (__atomic_load_n(&nobody_runs, __ATOMIC_SEQ_CST)) {
+		__atomic_store_n(&vcpu->runner, 0, __ATOMIC_SEQ_CST);
+		pause();
+	}
+	result = x_try(vcpu, KVM_RUN);
+	__atomic_store_n(&vcpu->runner, 0, __ATOMIC_SEQ_CST);
 	record_exit(vcpu, result);
 	last_vcpu = vcpu;
 	return result;
+}
+
+bool vcpu_is_running(const struct vcpu *vcpu)
+{
+	return __atomic_load_n(&vcpu->runner, __ATOMIC_SEQ_CST) != 0;
+}
+
+static void do_nothing(int sig)
+{
+	(void)sig;
+}
+
+bool vcpu_take_out(struct vcpu *vcpu)
+{
+	struct sigaction action = { .sa_handler = do_nothing };
+	pid_t runner;
+
+	__atomic_store_n(&nobody_runs, true, __ATOMIC_SEQ_CST);
+	sigaction(SIGUSR1, &action, NULL);
+	for (int tries = 0; tries < 1000; tries++) {
+		runner = __atomic_load_n(&vcpu->runner, __ATOMIC_SEQ_CST);
+		if (!runner)
+			return true;
+		vcpu->run->immediate_exit = 1;
+		syscall(SYS_tgkill, getpid(), runner, SIGUSR1);
+		usleep(1000);
+	}
+	return false;
 }
 
 struct kvm_regs vcpu_regs(struct vcpu *vcpu)

@@ -10,7 +10,7 @@
  *	struct vcpu *vcpu = vcpu_create(vm, 0);
  *	vcpu_enter(vcpu, image->mode, vm->entry);
  *
- * Each step ends the case as ERROR if KVM refuses it. Nothing is freed: the case's process ends.
+ * Each step fails the case if KVM refuses it. Nothing is freed: the case's process ends.
  */
 #ifndef KVMSPEC_VM_H
 #define KVMSPEC_VM_H
@@ -19,14 +19,15 @@
 #include "host.h"
 
 #include <pthread.h>
+#include <sys/types.h>
 
 /* Guest physical layout, the same in every mode. RAM is slot 0; all above is a hole (MMIO). */
-#define RAM_SIZE      0x80000ul /* 512 KiB, at GPA 0 */
-#define IMAGE_BASE    0x1000ul	/* guests are linked here (guests/guest.ld) */
-#define STACK_TOP     0x8000ul
-#define PAGE_TABLES   0x70000ul /* page directory, or PML4, PDPT and PD */
-#define MMIO_BASE     0xd0000ul /* in the hole, and within reach of a real-mode segment */
-#define RAM_SLOT      0
+#define RAM_SIZE    0x80000ul /* 512 KiB, at GPA 0 */
+#define IMAGE_BASE  0x1000ul  /* guests are linked here (guests/guest.ld) */
+#define STACK_TOP   0x8000ul
+#define PAGE_TABLES 0x70000ul /* page directory, or PML4, PDPT and PD */
+#define MMIO_BASE   0xd0000ul /* in the hole, and within reach of a real-mode segment */
+#define RAM_SLOT    0
 
 #define VCPUS_MAX 64
 
@@ -43,10 +44,11 @@ struct vcpu {
 	struct kvm_fd kvm_fd;
 	struct vm *vm;
 	unsigned id;
-	struct kvm_run *run;	/* mapped, host.run_size bytes */
+	struct kvm_run *run;    /* mapped, host.run_size bytes */
 	struct kvm_regs loaded; /* as vcpu_enter() set them */
 	bool entered;
 	struct pauser *pauser; /* see pause.h */
+	pid_t runner;          /* the thread that is in KVM_RUN, or 0 */
 };
 
 /* The vCPU that ran last, in any thread: what a failure is about if its assertion names none. */
@@ -71,9 +73,7 @@ void vcpu_enter(struct vcpu *vcpu, enum cpu_mode mode, uint64_t entry);
 /* A VM with RAM, the image and vCPU 0, ready to run from the image's entry. */
 struct vcpu *boot(const struct guest_image *image);
 
-/*
- * Enables a capability with one argument, flags 0, by KVM_ENABLE_CAP. Fails the case on an error.
- */
+/* Enables a capability with one argument, flags 0, by KVM_ENABLE_CAP; an error fails the case. */
 #define enable_cap(object, capability, arg0)                                                       \
 	x(object, KVM_ENABLE_CAP,                                                                  \
 	  &(struct kvm_enable_cap){ .cap = (capability), .args = { (arg0) } })
@@ -87,6 +87,15 @@ uint64_t guest_symbol(const struct vcpu *vcpu, const char *label);
 
 /* KVM_RUN once. Returns 0, or -errno. The exit is in vcpu->run. */
 int vcpu_run(struct vcpu *vcpu);
+
+/* Whether a thread is in vcpu_run() with this vCPU. */
+bool vcpu_is_running(const struct vcpu *vcpu);
+
+/*
+ * For a case that ends: takes the vCPU out of KVM_RUN, where every other ioctl would wait for it,
+ * and keeps all vCPUs out. Returns false if it does not come out.
+ */
+bool vcpu_take_out(struct vcpu *vcpu);
 
 struct kvm_regs vcpu_regs(struct vcpu *vcpu);
 struct kvm_sregs vcpu_sregs(struct vcpu *vcpu);

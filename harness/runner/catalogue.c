@@ -107,7 +107,8 @@ const char *find_deviation(const char *id)
 	static struct deviation_search search;
 
 	search.id = id;
-	return each_line(deviations_tsv, deviations_tsv_end, is_deviation, &search) ?
-		       search.reason :
-		       NULL;
+	if (!each_line(deviations_tsv, deviations_tsv_end, is_deviation, &search) ||
+	    strcmp(search.reason, "-") == 0)
+		return NULL;
+	return search.reason;
 }

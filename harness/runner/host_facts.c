@@ -101,12 +101,12 @@ json_t *host_facts(int argc, char **argv)
 
 	uname(&uts);
 	return json_pack("{si ss so ss ss ss ss ss ss si so so so}", "schema", RECORD_SCHEMA,
-			 "kvmspec", KVMSPEC_VERSION, "started", started_now(), "engine", host.engine,
-			 "vendor", host.vendor, "kernel", uts.release, "kernel_version", uts.version,
-			 "architecture", uts.machine, "cpu", host.cpu, "cpus_online",
-			 (int)sysconf(_SC_NPROCESSORS_ONLN), "module_parameters",
-			 module_parameters(), "capabilities", answered_capabilities(), "command",
-			 command_line(argc, argv));
+			 "kvmspec", KVMSPEC_VERSION, "started", started_now(), "engine",
+			 host.engine, "vendor", host.vendor, "kernel", uts.release,
+			 "kernel_version", uts.version, "architecture", uts.machine, "cpu",
+			 host.cpu, "cpus_online", (int)sysconf(_SC_NPROCESSORS_ONLN),
+			 "module_parameters", module_parameters(), "capabilities",
+			 answered_capabilities(), "command", command_line(argc, argv));
 }
 
 const char *host_line(const json_t *facts, char *buf, size_t size)

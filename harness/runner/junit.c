@@ -21,8 +21,9 @@ static void write_xml(FILE *f, const char *s)
 		case '"':
 			fputs("&quot;", f);
 			break;
-		case '\n':
-			fputs("&#10;", f); /* or an attribute's value would lose it */
+		case '\n': /* or an attribute's value would lose them */
+		case '\t':
+			fprintf(f, "&#%d;", *s);
 			break;
 		default:
 			fputc(*s, f);
@@ -66,13 +67,11 @@ static void write_outcome(FILE *f, const struct run *run, const json_t *record)
 	const char *verdict = member(record, "verdict");
 
 	if (strcmp(verdict, "fail") == 0) {
-		char message[1024];
-
-		snprintf(message, sizeof message, "expected %s; got %s", member(record, "expected"),
-			 member(record, "got"));
-		fputs("<failure type=\"fail\"", f);
-		write_attribute(f, "message", message);
-		fputc('>', f);
+		fputs("<failure type=\"fail\" message=\"expected ", f);
+		write_xml(f, member(record, "expected"));
+		fputs("; got ", f);
+		write_xml(f, member(record, "got"));
+		fputs("\">", f);
 		write_diagnosis(f, run, record);
 		fputs("</failure>", f);
 	} else if (strcmp(verdict, "error") == 0) {
@@ -130,13 +129,13 @@ void junit_write(FILE *f, const struct run *run)
 		run_count(run, "skip") + run_count(run, "known"), run->seconds);
 	write_attribute(f, "timestamp", member(run->host, "started"));
 	fputs(">\n    <properties>\n", f);
-	json_object_foreach (run->host, key, value)
+	json_object_foreach(run->host, key, value)
 		if (json_is_string(value))
 			write_property(f, key, json_string_value(value));
-	if (run->interrupted)
-		write_property(f, "interrupted", "true");
+	if (run->stopped)
+		write_property(f, "stopped", run->stopped);
 	fputs("    </properties>\n", f);
-	json_array_foreach (run->records, i, record)
+	json_array_foreach(run->records, i, record)
 		write_case(f, run, record);
 	fputs("  </testsuite>\n</testsuites>\n", f);
 }

@@ -8,6 +8,7 @@
 #include <criterion/internal/test.h>
 #include <criterion/options.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <fnmatch.h>
 #include <getopt.h>
 #include <limits.h>
@@ -95,6 +96,29 @@ static double parse_scale(const char *value)
 	return f;
 }
 
+/* Before anything else: what we open must not become a closed stream's file descriptor. */
+static void prepare_streams(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+	signal(SIGPIPE, SIG_IGN); /* a reader that left is a write error */
+	signal(SIGXFSZ, SIG_IGN); /* so is a limit on file sizes, like a full disk */
+}
+
+/* Returns status, or that what was printed did not arrive. */
+static int flush_stdout(int status)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	fprintf(stderr, "kvmspec: cannot write to standard output\n");
+	return EXIT_CANNOT_RUN;
+}
+
 static struct options parse_options(int argc, char **argv)
 {
 	enum { CATALOGUE = 256, REPEAT, TIMEOUT_SCALE, KVM, VERSION };
@@ -143,10 +167,10 @@ static struct options parse_options(int argc, char **argv)
 			break;
 		case VERSION:
 			puts("kvmspec " KVMSPEC_VERSION);
-			exit(EXIT_SUCCESS);
+			exit(flush_stdout(EXIT_SUCCESS));
 		case 'h':
 			fputs(usage, stdout);
-			exit(EXIT_SUCCESS);
+			exit(flush_stdout(EXIT_SUCCESS));
 		default:
 			die("try 'kvmspec --help'"); /* getopt has said what is wrong */
 		}
@@ -200,17 +224,25 @@ static void plan_case(const struct options *o, const struct kvm_case *c,
 	if (!run.plan)
 		die("out of memory");
 	for (long i = 1; i <= o->repeat; i++) {
-		char *repeated = id;
+		char *run_id = id;
 
-		if (o->repeat > 1 && asprintf(&repeated, "%s/%ld", id, i) < 0)
+		if (o->repeat > 1 && asprintf(&run_id, "%s/%ld", id, i) < 0)
 			die("out of memory");
-		run.plan[run.planned++] = (struct planned){ c, guest, repeated };
+		run.plan[run.planned++] = (struct planned){ c, guest, id, run_id };
 	}
 }
 
 static int by_id(const void *a, const void *b)
 {
-	return strcmp(((const struct planned *)a)->id, ((const struct planned *)b)->id);
+	return strcmp(((const struct planned *)a)->run_id, ((const struct planned *)b)->run_id);
+}
+
+static bool plans_any(const char *filter)
+{
+	for (size_t i = 0; i < run.planned; i++)
+		if (matches(filter, run.plan[i].id))
+			return true;
+	return false;
 }
 
 static void plan(const struct options *o)
@@ -221,9 +253,11 @@ static void plan(const struct options *o)
 		for (int mode = 0; (*c)->each_mode && mode < MODE_COUNT; mode++)
 			plan_case(o, *c, (*c)->each_mode[mode]);
 	}
+	for (char **filter = o->filters; *filter; filter++)
+		if (!plans_any(*filter))
+			die("no case matches '%s'. 'kvmspec --list' shows what there is.", *filter);
 	if (!run.planned)
-		die("no case matches %s. 'kvmspec --list' shows what there is.",
-		    *o->filters ? *o->filters : "");
+		die("there are no cases");
 	qsort(run.plan, run.planned, sizeof *run.plan, by_id);
 }
 
@@ -233,7 +267,8 @@ static const struct planned *find_planned(const char *area, const char *name)
 	char id[256];
 
 	snprintf(id, sizeof id, "%s/%s", area, name);
-	return bsearch(&(struct planned){ .id = id }, run.plan, run.planned, sizeof *run.plan, by_id);
+	return bsearch(&(struct planned){ .run_id = id }, run.plan, run.planned, sizeof *run.plan,
+		       by_id);
 }
 
 /* In the case's process. */
@@ -277,9 +312,22 @@ static void finish(void)
 
 static void was_interrupted(void)
 {
-	run.interrupted = true;
+	run.stopped = "interrupted";
 	finish();
 	_exit(EXIT_INTERRUPTED);
+}
+
+static void could_not_start(int err)
+{
+	static char reason[128];
+
+	snprintf(
+		reason, sizeof reason,
+		"cannot start a process for the next: %s. Run fewer at a time with JOBS=n (--jobs)",
+		strerror(err));
+	run.stopped = reason;
+	finish();
+	_exit(EXIT_CANNOT_RUN);
 }
 
 static void on_interrupt(int sig)
@@ -288,15 +336,15 @@ static void on_interrupt(int sig)
 	sandbox_interrupt();
 }
 
+/* What the user has us ignore (nohup, a shell's background) stays ignored. */
 static void handle_signals(void)
 {
-	struct sigaction action = { .sa_handler = on_interrupt };
+	static const int stops[] = { SIGINT, SIGTERM, SIGHUP };
+	struct sigaction action = { .sa_handler = on_interrupt }, old;
 
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-	sigaction(SIGHUP, &action, NULL);
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is a write error like a full disk */
+	for (size_t i = 0; i < sizeof stops / sizeof *stops; i++)
+		if (sigaction(stops[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+			sigaction(stops[i], &action, NULL);
 }
 
 static void register_with_criterion(struct criterion_test_set *set, const struct options *o)
@@ -308,12 +356,12 @@ static void register_with_criterion(struct criterion_test_set *set, const struct
 
 		if (!data)
 			die("out of memory");
-		data->identifier_ = p->id;
+		data->identifier_ = p->run_id;
 		data->file_ = p->c->file;
 		data->line_ = p->c->line;
 		data->timeout = timeout * o->timeout_scale;
 		criterion_register_test(set, &(struct criterion_test){
-						     .name = strchr(p->id, '/') + 1,
+						     .name = strchr(p->run_id, '/') + 1,
 						     .category = p->c->area,
 						     .test = test_main,
 						     .data = data,
@@ -333,6 +381,7 @@ static void run_all(const struct options *o)
 		.in_child = enter_child,
 		.ended = case_ended,
 		.interrupted = was_interrupted,
+		.cannot_start = could_not_start,
 		.keep_fd = host.kvm.kvm_fd.fd,
 	};
 	criterion_options.logger = &silent;
@@ -347,7 +396,7 @@ static void run_all(const struct options *o)
 static void list(void)
 {
 	for (size_t i = 0; i < run.planned; i++)
-		puts(run.plan[i].id);
+		puts(run.plan[i].run_id);
 }
 
 /* Also what runs on request only; tab-separated. */
@@ -360,17 +409,19 @@ static void catalogue(void)
 
 int main(int argc, char **argv)
 {
-	struct options o = parse_options(argc, argv);
+	struct options o;
 	const char *problem;
 
+	prepare_streams();
+	o = parse_options(argc, argv);
 	if (o.catalogue) {
 		catalogue();
-		return EXIT_SUCCESS;
+		return flush_stdout(EXIT_SUCCESS);
 	}
 	plan(&o);
 	if (o.list) {
 		list();
-		return EXIT_SUCCESS;
+		return flush_stdout(EXIT_SUCCESS);
 	}
 	problem = host_open(o.kvm);
 	if (problem)
@@ -385,8 +436,11 @@ int main(int argc, char **argv)
 	terminal_begin(&run);
 	started_ns = now_ns();
 	run_all(&o);
+	if (run.ended < run.planned)
+		run.stopped = "Criterion ended the run";
 	finish();
-	if (run.lost)
+	if (run.lost || run.stopped)
 		return EXIT_CANNOT_RUN;
-	return run_count(&run, "fail") + run_count(&run, "error") ? EXIT_FAILED : EXIT_SUCCESS;
+	return flush_stdout(run_count(&run, "fail") + run_count(&run, "error") ? EXIT_FAILED
+									       : EXIT_SUCCESS);
 }

@@ -9,7 +9,7 @@
 const char *verdict_name(enum verdict verdict)
 {
 	static const char *const names[] = {
-		[VERDICT_RUNNING] = "error", [VERDICT_PASS] = "pass",	[VERDICT_FAIL] = "fail",
+		[VERDICT_RUNNING] = "error", [VERDICT_PASS] = "pass",   [VERDICT_FAIL] = "fail",
 		[VERDICT_SKIP] = "skip",     [VERDICT_KNOWN] = "known", [VERDICT_ERROR] = "error",
 	};
 
@@ -22,7 +22,9 @@ static size_t utf8_length(const unsigned char *s, size_t len)
 	static const struct {
 		unsigned char mask, lead;
 		uint32_t least;
-	} forms[] = { { 0x80, 0x00, 0 }, { 0xe0, 0xc0, 0x80 }, { 0xf0, 0xe0, 0x800 },
+	} forms[] = { { 0x80, 0x00, 0 },
+		      { 0xe0, 0xc0, 0x80 },
+		      { 0xf0, 0xe0, 0x800 },
 		      { 0xf8, 0xf0, 0x10000 } };
 
 	for (size_t n = 1; n <= 4; n++) {
@@ -43,9 +45,22 @@ static size_t utf8_length(const unsigned char *s, size_t len)
 	return 0;
 }
 
+/* Whether a character of n bytes can go to every report as it is. */
+static bool is_printable(const char *s, size_t n)
+{
+	unsigned char c = (unsigned char)s[0];
+
+	if (n == 1)
+		return (c >= 0x20 && c != 0x7f) || c == '\n' || c == '\t';
+	if (n == 2 && c == 0xc2)
+		return (unsigned char)s[1] >= 0xa0; /* U+0080 to U+009F are control characters */
+	/* U+2028 and U+2029 end a line, in YAML */
+	return n != 3 || (memcmp(s, "\xe2\x80\xa8", 3) != 0 && memcmp(s, "\xe2\x80\xa9", 3) != 0);
+}
+
 /*
  * A JSON string of bytes that a case wrote: what is not UTF-8, and the control characters that XML
- * cannot hold, become \xNN, so that every report shows the same text.
+ * or YAML cannot hold, become \xNN, so that every report shows the same text.
  */
 static json_t *text(const char *bytes, size_t len)
 {
@@ -55,16 +70,14 @@ static json_t *text(const char *bytes, size_t len)
 	if (!clean)
 		return json_string("(out of memory)");
 	for (size_t i = 0; i < len;) {
-		unsigned char c = (unsigned char)bytes[i];
 		size_t n = utf8_length((const unsigned char *)bytes + i, len - i);
 
-		if (n == 0 || (c < 0x20 && c != '\n' && c != '\t') || c == 0x7f) {
-			out += sprintf(out, "\\x%02x", c);
-			i++;
-		} else {
+		if (n && is_printable(bytes + i, n)) {
 			memcpy(out, bytes + i, n);
 			out += n;
 			i += n;
+		} else {
+			out += sprintf(out, "\\x%02x", (unsigned char)bytes[i++]);
 		}
 	}
 	*out = '\0';
@@ -83,7 +96,10 @@ static json_t *hex(uint64_t value)
 	return json_sprintf("0x%llx", (unsigned long long)value);
 }
 
-#define REGISTER(name) { #name, offsetof(struct kvm_regs, name) }
+#define REGISTER(name)                                                                             \
+	{                                                                                          \
+#name, offsetof(struct kvm_regs, name)                                             \
+	}
 
 /* All general registers; those that changed since the guest was loaded also say from what. */
 static json_t *registers(const struct evidence *e)
@@ -93,9 +109,9 @@ static json_t *registers(const struct evidence *e)
 		size_t offset;
 	} regs[] = {
 		REGISTER(rip), REGISTER(rflags), REGISTER(rax), REGISTER(rbx), REGISTER(rcx),
-		REGISTER(rdx), REGISTER(rsi),	 REGISTER(rdi), REGISTER(rsp), REGISTER(rbp),
-		REGISTER(r8),  REGISTER(r9),	 REGISTER(r10), REGISTER(r11), REGISTER(r12),
-		REGISTER(r13), REGISTER(r14),	 REGISTER(r15),
+		REGISTER(rdx), REGISTER(rsi),    REGISTER(rdi), REGISTER(rsp), REGISTER(rbp),
+		REGISTER(r8),  REGISTER(r9),     REGISTER(r10), REGISTER(r11), REGISTER(r12),
+		REGISTER(r13), REGISTER(r14),    REGISTER(r15),
 	};
 	json_t *object = json_object();
 
@@ -132,9 +148,9 @@ static json_t *last_exits(const struct evidence *e)
 		const struct exit_event *event = &e->exits[i % EVIDENCE_EXITS];
 
 		describe_exit(event, buf, sizeof buf);
-		json_array_append_new(array, event->vcpu_id ?
-						     json_sprintf("vCPU %u: %s", event->vcpu_id, buf) :
-						     json_string(buf));
+		json_array_append_new(
+			array, event->vcpu_id ? json_sprintf("vCPU %u: %s", event->vcpu_id, buf)
+					      : json_string(buf));
 	}
 	return array;
 }
@@ -165,7 +181,8 @@ static json_t *abnormal_end(const struct evidence *e, const struct sandbox_end *
 {
 	if (end->timed_out)
 		return json_sprintf("time-out: killed after %.1f s%s", end->seconds,
-				    e->exit_count ? "" : ", before KVM_RUN returned for the first time");
+				    e->exit_count ? ""
+						  : ", before KVM_RUN returned for the first time");
 	if (end->signal)
 		return json_sprintf("killed by signal %d (%s)", end->signal,
 				    sigabbrev_np(end->signal));
@@ -186,6 +203,8 @@ static void add_state(json_t *record, const struct evidence *e)
 		json_object_set_new(record, "at_label", field_text(e->rip_label));
 		json_object_set_new(record, "registers", registers(e));
 		json_object_set_new(record, "system_registers", system_registers(e));
+		if (e->code_size)
+			json_object_set_new(record, "code", code_around_rip(e));
 	}
 	json_object_set_new(record, "last_exits", last_exits(e));
 }
@@ -202,11 +221,13 @@ json_t *make_record(const struct planned *planned, const struct sandbox_end *end
 
 	if (verdict == VERDICT_FAIL && deviation)
 		verdict = VERDICT_KNOWN;
-	record = json_pack("{si ss ss sf so}", "schema", RECORD_SCHEMA, "case", planned->id,
-				   "verdict", verdict_name(verdict), "seconds", end->seconds, "at",
-				   json_sprintf("%s:%u", ended_early ? e->file : c->file,
-						ended_early ? e->line : (unsigned)c->line));
+	record = json_pack("{si ss ss sf so}", "schema", RECORD_SCHEMA, "case", planned->run_id,
+			   "verdict", verdict_name(verdict), "seconds", end->seconds, "at",
+			   json_sprintf("%s:%u", ended_early ? e->file : c->file,
+					ended_early ? e->line : (unsigned)c->line));
 
+	if (strcmp(planned->run_id, planned->id) != 0)
+		json_object_set_new(record, "filter", json_string(planned->id));
 	if (c->contract)
 		json_object_set_new(record, "contract", json_string(c->contract));
 	if (abnormal)
@@ -214,9 +235,9 @@ json_t *make_record(const struct planned *planned, const struct sandbox_end *end
 	else if (verdict == VERDICT_KNOWN)
 		json_object_set_new(record, "reason", json_string(deviation));
 	else if (verdict == VERDICT_PASS && deviation)
-		json_object_set_new(record, "reason",
-				    json_sprintf("passes, but is listed as a known deviation: %s",
-						 deviation));
+		json_object_set_new(
+			record, "reason",
+			json_sprintf("passes, but is listed as a known deviation: %s", deviation));
 	else if (e->reason[0])
 		json_object_set_new(record, "reason", field_text(e->reason));
 	if (e->verdict == VERDICT_FAIL && !abnormal) {
@@ -254,7 +275,7 @@ static void show_registers(json_t *object, const char *name, const json_t *recor
 
 	if (!registers)
 		return;
-	json_object_foreach (registers, key, value) {
+	json_object_foreach(registers, key, value) {
 		int n = snprintf(lines + used, sizeof lines - used, "%s%s=%s", column ? "  " : "",
 				 key, json_string_value(value));
 
@@ -272,18 +293,38 @@ static void show_registers(json_t *object, const char *name, const json_t *recor
 	json_object_set_new(object, name, json_stringn(lines, used));
 }
 
+/* The same, for an array of lines. */
+static void show_lines(json_t *object, const char *name, const json_t *record, const char *member)
+{
+	json_t *lines = json_object_get(record, member), *line, *text = json_string("");
+	size_t i;
+
+	json_array_foreach(lines, i, line) {
+		json_t *longer =
+			json_sprintf("%s%s\n", json_string_value(text), json_string_value(line));
+
+		json_decref(text);
+		text = longer;
+	}
+	if (lines)
+		json_object_set(object, name, text);
+	json_decref(text);
+}
+
 json_t *diagnosis(const struct run *run, const json_t *record)
 {
 	json_t *object = json_object();
 	const char *id = json_string_value(json_object_get(record, "contract"));
-	const char *name = json_string_value(json_object_get(record, "case"));
+	const char *filter = json_string_value(json_object_get(record, "filter"));
 	char host[256];
+
+	if (!filter)
+		filter = json_string_value(json_object_get(record, "case"));
 
 	if (id) {
 		struct contract contract = find_contract(id);
 
-		json_object_set_new(object, "contract",
-				    json_sprintf("%s: %s", id, contract.text));
+		json_object_set_new(object, "contract", json_sprintf("%s: %s", id, contract.text));
 		json_object_set_new(object, "documented", json_string(contract.documented));
 	}
 	show(object, "at", record, "at");
@@ -291,13 +332,14 @@ json_t *diagnosis(const struct run *run, const json_t *record)
 	show(object, "got", record, "got");
 	show(object, "reason", record, "reason");
 	show(object, "guest", record, "guest");
-	show(object, "rip is at", record, "at_label");
+	show(object, "rip_at", record, "at_label");
 	show_registers(object, "registers", record, "registers");
-	show_registers(object, "system registers", record, "system_registers");
-	show(object, "last exits", record, "last_exits");
+	show_registers(object, "system_registers", record, "system_registers");
+	show_lines(object, "code", record, "code");
+	show(object, "last_exits", record, "last_exits");
 	show(object, "output", record, "output");
-	show(object, "output bytes lost", record, "output_bytes_lost");
+	show(object, "output_bytes_lost", record, "output_bytes_lost");
 	json_object_set_new(object, "host", json_string(host_line(run->host, host, sizeof host)));
-	json_object_set_new(object, "run again", json_sprintf("make check FILTER='%s'", name));
+	json_object_set_new(object, "run_again", json_sprintf("make check FILTER='%s'", filter));
 	return object;
 }

@@ -19,8 +19,9 @@ static char problem[PATH_MAX + 256];
 
 static const char *cannot(const char *what, const char *path)
 {
-	snprintf(problem, sizeof problem, "cannot %s %s: %s. Choose another place with OUT=dir (--out).",
-		 what, path, strerror(errno));
+	snprintf(problem, sizeof problem,
+		 "cannot %s %s: %s. Choose another place with OUT=dir (--out).", what, path,
+		 strerror(errno));
 	return problem;
 }
 
@@ -92,6 +93,15 @@ static FILE *open_report(const char *directory, const char *name)
 	return fdopen(fd, "w");
 }
 
+/* An earlier run's, or it would pass for this one's until that is written. */
+static int remove_old(const char *directory, const char *name)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof path, "%s/%s", directory, name);
+	return unlink(path) != 0 && errno != ENOENT ? -1 : 0;
+}
+
 /* Two runs must not write to one directory: the first one's lock ends with its process. */
 static const char *lock_directory(const char *directory)
 {
@@ -99,13 +109,14 @@ static const char *lock_directory(const char *directory)
 	if (!jsonl)
 		return cannot("write to", directory);
 	if (flock(fileno(jsonl), LOCK_EX | LOCK_NB) != 0) {
-		snprintf(problem, sizeof problem,
-			 "another run is writing to %s. Wait for it, or give this one a directory of "
-			 "its own with OUT=dir (--out).",
-			 directory);
+		snprintf(
+			problem, sizeof problem,
+			"another run is writing to %s. Wait for it, or give this one a directory of "
+			"its own with OUT=dir (--out).",
+			directory);
 		return problem;
 	}
-	if (ftruncate(fileno(jsonl), 0) != 0)
+	if (ftruncate(fileno(jsonl), 0) != 0 || remove_old(directory, "report.xml") != 0)
 		return cannot("write to", directory);
 	return NULL;
 }

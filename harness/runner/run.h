@@ -25,18 +25,19 @@ enum { EXIT_FAILED = 1, EXIT_CANNOT_RUN = 2, EXIT_INTERRUPTED = 130 };
 struct planned {
 	const struct kvm_case *c;
 	const struct guest_image *guest; /* NULL unless .each_mode */
-	char *id;			 /* "area/name", "area/name/mode" */
+	char *id;                        /* "area/name", "area/name/mode": as filters name it */
+	char *run_id;                    /* the same, or "…/2" with --repeat: unique */
 };
 
 struct run {
 	struct planned *plan;
 	size_t planned, ended;
 	const char *directory; /* of the results; NULL before it is made */
-	json_t *host;	       /* host.json */
+	json_t *host;          /* host.json */
 	json_t *records;       /* array, in the order in which the cases ended */
-	double seconds;	       /* wall time, set at the end */
-	bool interrupted;
-	const char *lost; /* the first report that could not be written, or NULL */
+	double seconds;        /* wall time, set at the end */
+	const char *stopped;   /* why it ended before all cases did, or NULL */
+	const char *lost;      /* the first report that could not be written, or NULL */
 	int lost_errno;
 };
 
@@ -51,9 +52,15 @@ json_t *host_facts(int argc, char **argv);
 /* Makes the record of an ended case. */
 json_t *make_record(const struct planned *planned, const struct sandbox_end *end);
 
+/*
+ * The guest's code around RIP, an array of lines: address, label, instruction and its line in
+ * guests/; ">" marks RIP. Needs e->code_size > 0.
+ */
+json_t *code_around_rip(const struct evidence *e);
+
 /* Looks a contract up in the embedded catalogue; "" if it is not there (static buffers). */
 struct contract {
-	char text[512];	      /* what must happen, in one sentence */
+	char text[512];       /* what must happen, in one sentence */
 	char documented[256]; /* where the documentation says so */
 };
 struct contract find_contract(const char *id);

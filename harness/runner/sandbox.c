@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -177,16 +178,16 @@ struct sandbox {
 	bxf_callback *died;
 	char *area, *name;
 	unsigned long long deadline; /* CLOCK_MONOTONIC, ns; 0: none */
-	int messages;		     /* our end of Criterion's connection */
-	int output;		     /* read end of the case's stdout and stderr */
-	int pidfd;		     /* -1 once it was reaped */
+	int messages;                /* our end of Criterion's connection */
+	int output;                  /* read end of the case's stdout and stderr */
+	int pidfd;                   /* -1 once it was reaped */
 	void *shared;
 	size_t output_len, output_lost;
 	char output_data[SANDBOX_OUTPUT_MAX];
 };
 
 static struct sandbox *sandboxes;
-static void *spare_shared; /* of an ended case, for the next one */
+static void *spare_shared;    /* of an ended case, for the next one */
 static int child_socket = -1; /* in a child: its end of the connection */
 
 static void close_fd(int *fd)
@@ -212,16 +213,32 @@ static void close_inherited(int socket)
 	close_range(high + 1, ~0u, 0);
 }
 
-static _Noreturn void child(const struct sandbox *s, bxf_spawn_params params, int socket, int output)
+static void die_with_parent(void)
 {
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
+static void reset_signals(void)
+{
+	static const int ours[] = { SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGXFSZ };
 	sigset_t none;
 
-	setpgid(0, 0); /* the case and all its children can be killed as one */
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	signal(SIGINT, SIG_DFL);
-	signal(SIGTERM, SIG_DFL);
+	for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+		signal(ours[i], SIG_DFL);
+}
+
+static _Noreturn void child(const struct sandbox *s, bxf_spawn_params params, int socket,
+			    int output, pid_t runner)
+{
+	setpgid(0, 0); /* the case and all its children can be killed as one */
+	die_with_parent();
+	if (getppid() != runner) /* it was too late to be told */
+		_exit(EXIT_FAILURE);
+	/* also those that leave the group; this is not inherited */
+	pthread_atfork(NULL, NULL, die_with_parent);
+	reset_signals();
 	dup2(output, STDOUT_FILENO);
 	dup2(output, STDERR_FILENO);
 	close_inherited(socket);
@@ -279,15 +296,36 @@ static void free_sandbox(struct sandbox *s)
 	free(s);
 }
 
+static void kill_all(void)
+{
+	for (struct sandbox *s = sandboxes; s; s = s->next)
+		if (s->pidfd >= 0) {
+			kill(-(pid_t)s->instance.pid, SIGKILL);
+			kill(s->instance.pid, SIGKILL);
+		}
+	for (struct sandbox *s = sandboxes; s; s = s->next)
+		if (s->pidfd >= 0)
+			waitpid(s->instance.pid, NULL, 0);
+}
+
+/* Criterion would abort the program, and lose what the reports do not have yet. */
+static int cannot_start(int err)
+{
+	kill_all();
+	if (sandbox_hooks.cannot_start)
+		sandbox_hooks.cannot_start(-err);
+	return err;
+}
+
 int bxf_spawn_struct(bxf_instance **instance, bxf_spawn_params params)
 {
 	struct sandbox *s = calloc(1, sizeof *s);
 	int socket[2] = { -1, -1 }, output[2] = { -1, -1 };
-	pid_t pid;
+	pid_t pid, runner = getpid();
 	int err;
 
 	if (!s)
-		return -ENOMEM;
+		return cannot_start(-ENOMEM);
 	s->messages = s->output = s->pidfd = -1;
 	s->area = object_copy(params->inherit.context, "criterion.suite.name");
 	s->name = object_copy(params->inherit.context, "criterion.test.name");
@@ -305,7 +343,7 @@ int bxf_spawn_struct(bxf_instance **instance, bxf_spawn_params params)
 	if (pid < 0)
 		goto error;
 	if (pid == 0)
-		child(s, params, socket[1], output[1]);
+		child(s, params, socket[1], output[1], runner);
 	setpgid(pid, pid); /* here too: whoever is first */
 	s->instance.pid = pid;
 	s->instance.status.alive = 1;
@@ -319,10 +357,11 @@ int bxf_spawn_struct(bxf_instance **instance, bxf_spawn_params params)
 		kill(pid, SIGKILL);
 		waitpid(pid, NULL, 0);
 		free_sandbox(s);
-		return err;
+		return cannot_start(err);
 	}
 	if (params->iquotas.runtime > 0)
-		s->deadline = s->instance.time.start + (unsigned long long)(params->iquotas.runtime * 1e9);
+		s->deadline = s->instance.time.start +
+			      (unsigned long long)(params->iquotas.runtime * 1e9);
 	s->next = sandboxes;
 	sandboxes = s;
 	*instance = &s->instance;
@@ -334,7 +373,7 @@ error:
 		close_fd(&output[i]);
 	}
 	free_sandbox(s);
-	return err;
+	return cannot_start(err);
 }
 
 int bxf_wait(bxf_instance *instance, double timeout)
@@ -351,8 +390,9 @@ int bxf_term(bxf_instance *instance)
 
 /*
  * The connection. Criterion's runner owns one socket that it replies on (BOUND) and one that the
- * death callback asks through (LOCAL); a case owns its end of a socketpair. The runner's requests
- * to itself are queued and acknowledged at once: it cannot wait for its own answer.
+ * death callback asks through (LOCAL); a case owns its end of a socketpair (REMOTE). Every request
+ * is acknowledged where it is made: the runner must not wait for itself, and a case need not wait
+ * for the runner, since a socketpair neither loses nor reorders.
  */
 
 enum { BOUND = 1, LOCAL = 2, REMOTE = 3 };
@@ -364,7 +404,6 @@ struct message {
 };
 
 static struct message *deaths, **deaths_end = &deaths;
-static struct sandbox *asking; /* whose request is being processed; NULL: our own */
 static int sockets;
 
 int nn_socket(int domain, int protocol);
@@ -434,9 +473,7 @@ int nn_send(int s, const void *buf, size_t len, int flags)
 		return send(child_socket, buf, len, MSG_NOSIGNAL);
 	if (s == LOCAL)
 		return queue_death(buf, len);
-	if (asking) /* a case that was killed meanwhile needs no answer */
-		(void)!send(asking->messages, buf, len, MSG_NOSIGNAL | MSG_DONTWAIT);
-	return len;
+	return len; /* BOUND: the acknowledgement, which the asker has already */
 }
 
 /* Receives one whole datagram of any size into memory that nn_freemsg() frees. */
@@ -492,6 +529,26 @@ static void drain_output(struct sandbox *s)
 	}
 }
 
+static bool is_case(pid_t pid)
+{
+	for (struct sandbox *s = sandboxes; s; s = s->next)
+		if (s->pidfd >= 0 && s->instance.pid == (bxf_pid)pid)
+			return true;
+	return false;
+}
+
+/* The runner is the reaper of its cases' orphans. A case that is dead too waits for its funeral. */
+static void reap_orphans(void)
+{
+	siginfo_t info = { 0 };
+
+	while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid &&
+	       !is_case(info.si_pid)) {
+		waitpid(info.si_pid, NULL, 0);
+		info.si_pid = 0;
+	}
+}
+
 /* The case's process is gone: take what it left, end what it started, tell the hooks and Criterion. */
 static void bury(struct sandbox *s)
 {
@@ -500,11 +557,10 @@ static void bury(struct sandbox *s)
 	kill(-(pid_t)s->instance.pid, SIGKILL);
 	while (waitpid(s->instance.pid, &status, 0) < 0 && errno == EINTR)
 		;
-	while (waitpid(-(pid_t)s->instance.pid, NULL, WNOHANG) > 0)
-		; /* its orphans: the runner is their reaper */
+	close_fd(&s->pidfd);
+	reap_orphans();
 	if (s->output >= 0)
 		drain_output(s);
-	close_fd(&s->pidfd);
 	s->instance.time.end = now_ns();
 	s->instance.time.elapsed = s->instance.time.end - s->instance.time.start;
 	s->instance.status.alive = 0;
@@ -523,15 +579,6 @@ static void bury(struct sandbox *s)
 		.output_lost = s->output_lost,
 	});
 	s->died(&s->instance); /* queues a message to ourselves */
-}
-
-static void kill_all(void)
-{
-	for (struct sandbox *s = sandboxes; s; s = s->next)
-		if (s->pidfd >= 0) {
-			kill(-(pid_t)s->instance.pid, SIGKILL);
-			kill(s->instance.pid, SIGKILL);
-		}
 }
 
 /* Kills what is overdue; returns the milliseconds until the next deadline, at most 200. */
@@ -595,29 +642,26 @@ static int receive_from_any(void **out)
 			kill_all();
 			sandbox_hooks.interrupted();
 		}
-		if (deaths) {
-			asking = NULL;
+		if (deaths)
 			return dequeue_death(out);
-		}
 		if (!sandboxes) {
 			errno = ECONNRESET;
 			return -1;
 		}
-		asking = wait_for_sandboxes();
-		if (sandbox_hooks.idle)
-			sandbox_hooks.idle();
-		if (asking) {
-			int size = receive(asking->messages, out);
+		struct sandbox *s = wait_for_sandboxes();
+
+		if (s) {
+			int size = receive(s->messages, out);
 
 			if (size > 0)
 				return size;
-			close_fd(&asking->messages); /* the other end is gone: its process dies */
+			close_fd(&s->messages); /* the other end is gone: its process dies */
 		}
 	}
 }
 
-/* Criterion's encoded «acknowledged» (field 1, status OK = 0), for the runner's own requests. */
-static int own_ack(void **out)
+/* Criterion's encoded «acknowledged»: field 1, status OK = 0. */
+static int acknowledge(void **out)
 {
 	static const unsigned char ok[] = { 0x08, 0x00 };
 
@@ -631,11 +675,7 @@ static int own_ack(void **out)
 int nn_recv(int s, void *buf, size_t len, int flags)
 {
 	(void)len, (void)flags; /* Criterion always asks for a whole message that we allocate */
-	if (s == REMOTE)
-		return receive(child_socket, buf);
-	if (s == LOCAL)
-		return own_ack(buf);
-	return receive_from_any(buf);
+	return s == BOUND ? receive_from_any(buf) : acknowledge(buf);
 }
 
 /* Criterion's text diffs are not used; without these, libgit2 and half the system come along. */

@@ -21,11 +21,11 @@
 struct sandbox_end {
 	const char *area; /* Criterion's suite */
 	const char *name; /* Criterion's test */
-	void *shared;	  /* the memory that sandbox_hooks.shared_size asked for */
+	void *shared;     /* the memory that sandbox_hooks.shared_size asked for */
 	int exit_status;  /* valid if signal is 0 */
-	int signal;	  /* that killed it, or 0 */
-	bool timed_out;	  /* killed by us: it ran longer than its time-out */
-	double seconds;	  /* from just before fork to the end, wall time */
+	int signal;       /* that killed it, or 0 */
+	bool timed_out;   /* killed by us: it ran longer than its time-out */
+	double seconds;   /* from just before fork to the end, wall time */
 	const char *output;
 	size_t output_len;  /* bytes kept */
 	size_t output_lost; /* bytes beyond SANDBOX_OUTPUT_MAX */
@@ -36,9 +36,9 @@ struct sandbox_hooks {
 	size_t shared_size; /* memory shared between each case and the runner; zeroed at the start */
 	void (*in_child)(const char *area, const char *name, void *shared); /* before the case */
 	void (*ended)(const struct sandbox_end *end);
-	void (*idle)(void);	   /* at least every 200 ms: progress */
-	void (*interrupted)(void); /* sandbox_interrupt() was called, all cases are killed */
-	int keep_fd;		   /* stays open in the cases: /dev/kvm */
+	void (*interrupted)(void);     /* sandbox_interrupt() was called, all cases are killed */
+	void (*cannot_start)(int err); /* no process for the next case; all others are killed */
+	int keep_fd;                   /* stays open in the cases: /dev/kvm */
 };
 
 extern struct sandbox_hooks sandbox_hooks;

@@ -24,8 +24,9 @@ size_t run_count(const struct run *run, const char *verdict)
 	size_t i, count = 0;
 	json_t *record;
 
-	json_array_foreach (run->records, i, record)
-		count += strcmp(json_string_value(json_object_get(record, "verdict")), verdict) == 0;
+	json_array_foreach(run->records, i, record)
+		count += strcmp(json_string_value(json_object_get(record, "verdict")), verdict) ==
+			 0;
 	return count;
 }
 
@@ -96,7 +97,7 @@ static void print_skips(const struct run *run)
 	const char *reason;
 	size_t i;
 
-	json_array_foreach (run->records, i, record) {
+	json_array_foreach(run->records, i, record) {
 		if (strcmp(json_string_value(json_object_get(record, "verdict")), "skip") != 0)
 			continue;
 		reason = json_string_value(json_object_get(record, "reason"));
@@ -105,9 +106,24 @@ static void print_skips(const struct run *run)
 	}
 	if (json_object_size(reasons))
 		puts("\nskipped:");
-	json_object_foreach (reasons, reason, count)
+	json_object_foreach(reasons, reason, count)
 		printf("  %4d  %s\n", (int)json_integer_value(count), reason);
 	json_decref(reasons);
+}
+
+/* Deviations that are none any more: they would hide the next failure. */
+static void print_unexpected_passes(const struct run *run)
+{
+	json_t *record, *reason;
+	size_t i;
+
+	json_array_foreach(run->records, i, record) {
+		reason = json_object_get(record, "reason");
+		if (reason &&
+		    strcmp(json_string_value(json_object_get(record, "verdict")), "pass") == 0)
+			printf("\n%s %s\n", json_string_value(json_object_get(record, "case")),
+			       json_string_value(reason));
+	}
 }
 
 void terminal_summary(const struct run *run)
@@ -115,12 +131,13 @@ void terminal_summary(const struct run *run)
 	size_t errors = run_count(run, "error"), known = run_count(run, "known"), i;
 	json_t *record;
 
-	json_array_foreach (run->records, i, record) {
+	json_array_foreach(run->records, i, record) {
 		const char *verdict = json_string_value(json_object_get(record, "verdict"));
 
 		if (strcmp(verdict, "fail") == 0 || strcmp(verdict, "error") == 0)
 			print_diagnosis(run, record);
 	}
+	print_unexpected_passes(run);
 	print_skips(run);
 	if (run->ended > SLOWEST)
 		print_slowest(run);
@@ -129,8 +146,8 @@ void terminal_summary(const struct run *run)
 		printf("%zu known deviations\n", known);
 	if (errors)
 		printf("%zu of the failed ended in an error: they say nothing about KVM\n", errors);
-	if (run->interrupted)
-		printf("interrupted: %zu cases did not run\n", run->planned - run->ended);
+	if (run->stopped)
+		printf("%zu cases did not run: %s\n", run->planned - run->ended, run->stopped);
 	printf("%zu passed, %zu failed, %zu skipped\n", run_count(run, "pass") + known,
 	       run_count(run, "fail") + errors, run_count(run, "skip"));
 	if (run->lost)

@@ -3,6 +3,19 @@
 #include "runner/run.h"
 
 #include <string.h>
+#include <strings.h>
+
+/* What YAML 1.1 reads as a truth value or null, in lower case. */
+static bool is_keyword(const char *s)
+{
+	static const char *const keywords[] = { "y",   "n",    "yes",   "no",  "on",
+						"off", "true", "false", "null" };
+
+	for (size_t i = 0; i < sizeof keywords / sizeof *keywords; i++)
+		if (strcasecmp(s, keywords[i]) == 0)
+			return true;
+	return false;
+}
 
 /* A scalar that needs no quotes in any YAML reader; all others are quoted as JSON. */
 static bool is_plain(const char *s)
@@ -13,7 +26,7 @@ static bool is_plain(const char *s)
 	size_t len = strlen(s);
 
 	return len && strspn(s, safe) == len && strchr(letters, s[0]) && s[len - 1] != ' ' &&
-	       s[len - 1] != ':' && !strstr(s, ": ");
+	       s[len - 1] != ':' && !strstr(s, ": ") && !is_keyword(s);
 }
 
 static void write_block(FILE *f, const char *s, int indent)
@@ -27,11 +40,14 @@ static void write_block(FILE *f, const char *s, int indent)
 	}
 }
 
-/* Not |: it could not keep a first line that is indented, a tab there, or the last newline's lack. */
+/*
+ * Not |: it could not keep a first line that is indented, a tab there, or the last newline's lack.
+ * Perl's TAP harness ends a block at an empty line.
+ */
 static bool fits_block(const char *s)
 {
 	return strchr(s, '\n') && s[0] != ' ' && s[0] != '\t' && s[0] != '\n' &&
-	       s[strlen(s) - 1] == '\n' && s[strlen(s) - 2] != '\n';
+	       s[strlen(s) - 1] == '\n' && !strstr(s, "\n\n");
 }
 
 static void write_scalar(FILE *f, const json_t *value, int indent)
@@ -72,12 +88,12 @@ void yaml_write(FILE *f, const json_t *value, int indent)
 	size_t i;
 
 	if (json_is_object(value)) {
-		json_object_foreach ((json_t *)value, key, member) {
+		json_object_foreach((json_t *)value, key, member) {
 			fprintf(f, "%*s%s:", indent, "", key);
 			write_value(f, member, indent);
 		}
 	} else {
-		json_array_foreach (value, i, member) {
+		json_array_foreach(value, i, member) {
 			fprintf(f, "%*s-", indent, "");
 			write_value(f, member, indent);
 		}

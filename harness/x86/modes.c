@@ -5,10 +5,10 @@
 
 #include <string.h>
 
-#define CR0_PE	 (1u << 0)
-#define CR0_PG	 (1u << 31)
-#define CR4_PSE	 (1u << 4)
-#define CR4_PAE	 (1u << 5)
+#define CR0_PE   (1u << 0)
+#define CR0_PG   (1u << 31)
+#define CR4_PSE  (1u << 4)
+#define CR4_PAE  (1u << 5)
 #define EFER_LME (1u << 8)
 #define EFER_LMA (1u << 10)
 
@@ -78,7 +78,8 @@ void mode_write_page_tables(enum cpu_mode mode, unsigned char *ram)
 
 		for (uint32_t i = 0; i < 1024; i++)
 			pd[i] = i << 22 | PTE_PS | PTE_RW | PTE_P;
-	} else if (mode == MODE_LONG64) { /* one entry each, and one directory of 512 pages of 2 MiB */
+	} else if (mode ==
+		   MODE_LONG64) { /* one entry each, and one directory of 512 pages of 2 MiB */
 		uint64_t *pml4 = (uint64_t *)(void *)(ram + PAGE_TABLES);
 		uint64_t *pdpt = pml4 + 512, *pd = pdpt + 512;
 
