@@ -28,8 +28,10 @@ static void expect_still(volatile uint32_t *counter)
 /* Paused: nothing that the guest could change changes. */
 static void expect_paused(struct vcpu *vcpu)
 {
-	struct kvm_regs before = vcpu_regs(vcpu);
+	struct kvm_regs before;
 
+	expect_still(guest_counter(vcpu)); /* first: KVM_GET_REGS would wait for a vCPU that runs */
+	before = vcpu_regs(vcpu);
 	expect_still(guest_counter(vcpu));
 	expect_regs(vcpu, REGS_AS(before));
 }

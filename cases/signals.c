@@ -301,9 +301,10 @@ CASE(signals, pending_signal_keeps_the_guest_from_running, .contract = "signals.
 	signal_handle(SIGTERM, 0);
 	signal_while_running(vcpu, SIGTERM); /* never: the guest does not count */
 
-	expect_run_errno(vcpu, EINTR);
-	expect_run_errno(vcpu, EINTR); /* it is pending still */
-	expect_equal(*guest_counter(vcpu), 0);
+	for (int i = 0; i < 2; i++) { /* it stays pending */
+		expect_run_errno(vcpu, EINTR);
+		expect_equal(*guest_counter(vcpu), 0);
+	}
 	expect_regs(vcpu, .rip = guest_symbol(vcpu, "entry"));
 	signal_unblock(SIGUSR1);
 	expect_equal(signal_count(SIGUSR1), 1);

@@ -232,10 +232,10 @@ CASE(signals, ten_thousand_kicks_by_a_timer, .contract = "signals.window.race", 
 	expect_no_kick_lost(BY_TIMER, 10000);
 }
 
-CASE(signals, ten_thousand_kicks_by_a_thread, .contract = "signals.window.race", .timeout = 120,
+CASE(signals, two_thousand_kicks_by_a_thread, .contract = "signals.window.race", .timeout = 120,
      .needs = { CAP(KVM_CAP_IMMEDIATE_EXIT), CPUS(2) })
 {
-	expect_no_kick_lost(BY_THREAD, 10000);
+	expect_no_kick_lost(BY_THREAD, 2000);
 }
 
 /* That the race would be seen to be lost: without immediate_exit, and a kick just before the entry. */
