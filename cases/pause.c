@@ -14,7 +14,7 @@ GUEST_EACH_MODE(spin);
 GUEST_EACH_MODE(report_counts);
 GUEST_EACH_MODE(add_inputs);
 GUEST_EACH_MODE(spin_two);
-GUEST(long64, count_and_hlt);
+GUEST(long64, count_and_halt);
 
 /* The guest does not count while we sleep. */
 static void expect_still(volatile uint32_t *counter)
@@ -299,7 +299,7 @@ static bool sleep_until_kicked(struct vcpu *vcpu)
 
 CASE(pause, halted_in_userspace, .contract = "pause.halted.userspace")
 {
-	struct vcpu *vcpu = boot(count_and_hlt);
+	struct vcpu *vcpu = boot(count_and_halt);
 
 	vcpu_start(vcpu, sleep_until_kicked);
 	wait_for_halt(1);
@@ -319,7 +319,7 @@ CASE(pause, halted_in_the_kernel, .contract = "pause.halted.kernel",
 
 	x(vm, KVM_CREATE_IRQCHIP);
 	vm_add_ram(vm);
-	vm_load(vm, count_and_hlt);
+	vm_load(vm, count_and_halt);
 	vcpu = vcpu_create(vm, 0);
 	vcpu_enter(vcpu, MODE_LONG64, vm->entry);
 	vcpu_start(vcpu, NULL);
@@ -352,7 +352,7 @@ static bool end_the_thread(struct vcpu *vcpu)
 
 CASE(pause, of_a_vcpu_whose_thread_has_ended, .contract = "pause.acknowledged_once")
 {
-	struct vcpu *vcpu = boot(count_and_hlt);
+	struct vcpu *vcpu = boot(count_and_halt);
 
 	vcpu_start(vcpu, end_the_thread);
 	vcpu_pause(vcpu, true); /* before or after its end */

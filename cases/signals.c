@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 GUEST_EACH_MODE(spin);
-GUEST(long64, count_and_hlt);
+GUEST(long64, count_and_halt);
 
 #define A_SPINNING_GUEST spin[MODE_LONG64]
 
@@ -187,23 +187,10 @@ CASE(signals, immediate_exit_keeps_a_signal_before_entry, .contract = "signals.w
 
 /* Blocked in the kernel. */
 
-static struct vcpu *boot_with_irqchip(const struct guest_image *image)
-{
-	struct vm *vm = vm_create();
-	struct vcpu *vcpu;
-
-	x(vm, KVM_CREATE_IRQCHIP);
-	vm_add_ram(vm);
-	vm_load(vm, image);
-	vcpu = vcpu_create(vm, 0);
-	vcpu_enter(vcpu, image->mode, vm->entry);
-	return vcpu;
-}
-
 CASE(signals, halted_vcpu_with_irqchip, .contract = "signals.eintr.halted",
      .needs = { CAP(KVM_CAP_IRQCHIP) })
 {
-	struct vcpu *vcpu = boot_with_irqchip(count_and_hlt);
+	struct vcpu *vcpu = boot_with_irqchip(count_and_halt);
 
 	signal_handle(KICK_SIGNAL, 0);
 	signal_when_asleep(vcpu, KICK_SIGNAL);
@@ -217,7 +204,7 @@ CASE(signals, halted_vcpu_with_irqchip, .contract = "signals.eintr.halted",
 CASE(signals, halted_vcpu_stays_halted, .contract = "signals.halted.stays",
      .needs = { CAP(KVM_CAP_IRQCHIP), CAP(KVM_CAP_MP_STATE) })
 {
-	struct vcpu *vcpu = boot_with_irqchip(count_and_hlt);
+	struct vcpu *vcpu = boot_with_irqchip(count_and_halt);
 	struct kvm_mp_state state;
 
 	signal_handle(KICK_SIGNAL, 0);
@@ -233,7 +220,7 @@ CASE(signals, halted_vcpu_stays_halted, .contract = "signals.halted.stays",
 CASE(signals, vcpu_that_waits_for_init, .contract = "signals.eintr.uninitialized",
      .needs = { CAP(KVM_CAP_IRQCHIP) })
 {
-	struct vcpu *first = boot_with_irqchip(count_and_hlt);
+	struct vcpu *first = boot_with_irqchip(count_and_halt);
 	struct vcpu *second = vcpu_create(first->vm, 1);
 
 	signal_handle(KICK_SIGNAL, 0);
@@ -482,7 +469,7 @@ CASE(signals, threads_mask_survives_an_interrupted_run, .contract = "signals.mas
 
 CASE(signals, threads_mask_survives_an_exit, .contract = "signals.mask.thread")
 {
-	struct vcpu *vcpu = boot(count_and_hlt);
+	struct vcpu *vcpu = boot(count_and_halt);
 	sigset_t before;
 
 	signal_block(SIGHUP);

@@ -96,9 +96,8 @@ void vcpu_enter(struct vcpu *vcpu, enum cpu_mode mode, uint64_t entry)
 	vcpu->entered = true;
 }
 
-struct vcpu *boot(const struct guest_image *image)
+static struct vcpu *boot_vm(struct vm *vm, const struct guest_image *image)
 {
-	struct vm *vm = vm_create();
 	struct vcpu *vcpu;
 
 	vm_add_ram(vm);
@@ -106,6 +105,19 @@ struct vcpu *boot(const struct guest_image *image)
 	vcpu = vcpu_create(vm, 0);
 	vcpu_enter(vcpu, image->mode, vm->entry);
 	return vcpu;
+}
+
+struct vcpu *boot(const struct guest_image *image)
+{
+	return boot_vm(vm_create(), image);
+}
+
+struct vcpu *boot_with_irqchip(const struct guest_image *image)
+{
+	struct vm *vm = vm_create();
+
+	x(vm, KVM_CREATE_IRQCHIP); /* before RAM: the other order takes twice as long */
+	return boot_vm(vm, image);
 }
 
 uint64_t guest_symbol(const struct vcpu *vcpu, const char *label)

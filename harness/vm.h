@@ -73,6 +73,11 @@ void vcpu_enter(struct vcpu *vcpu, enum cpu_mode mode, uint64_t entry);
 /* A VM with RAM, the image and vCPU 0, ready to run from the image's entry. */
 struct vcpu *boot(const struct guest_image *image);
 
+/*
+ * The same with an in-kernel irqchip: HLT waits in the kernel. It costs 8 ms and more on some hosts.
+ */
+struct vcpu *boot_with_irqchip(const struct guest_image *image);
+
 /* Enables a capability with one argument, flags 0, by KVM_ENABLE_CAP; an error fails the case. */
 #define enable_cap(object, capability, arg0)                                                       \
 	x(object, KVM_ENABLE_CAP,                                                                  \
