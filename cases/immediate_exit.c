@@ -39,7 +39,7 @@ static void expect_run_on(struct vcpu *vcpu, uint32_t exit_reason)
 
 static uint32_t mp_state(struct vcpu *vcpu)
 {
-	struct kvm_mp_state state;
+	struct kvm_mp_state state = { 0 };
 
 	x(vcpu, KVM_GET_MP_STATE, &state);
 	return state.mp_state;
@@ -154,7 +154,7 @@ CASE(immediate_exit, a_queued_interrupt_stays_queued, .contract = "run.immediate
      NEEDS_IMMEDIATE_EXIT)
 {
 	struct vcpu *vcpu = boot(count_and_halt[MODE_REAL16]);
-	struct kvm_vcpu_events events;
+	struct kvm_vcpu_events events = { 0 };
 
 	x(vcpu, KVM_INTERRUPT, &(struct kvm_interrupt){ .irq = 0x20 });
 	expect_immediate_exit(vcpu);

@@ -205,7 +205,7 @@ CASE(signals, halted_vcpu_stays_halted, .contract = "signals.halted.stays",
      .needs = { CAP(KVM_CAP_IRQCHIP), CAP(KVM_CAP_MP_STATE) })
 {
 	struct vcpu *vcpu = boot_with_irqchip(count_and_halt);
-	struct kvm_mp_state state;
+	struct kvm_mp_state state = { 0 };
 
 	signal_handle(KICK_SIGNAL, 0);
 	for (int i = 0; i < 3; i++) {
