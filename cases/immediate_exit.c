@@ -215,20 +215,6 @@ CASE(immediate_exit, if_flag_is_stored, .contract = "run.immediate_exit.if_flag"
 
 /* Set while the vCPU runs */
 
-/*
- * With interrupts enabled: no event can come, and Bochs 2.7 never leaves a spinning guest that has
- * disabled them, not even for an external interrupt that VMX intercepts.
- */
-static struct vcpu *boot_spinning(void)
-{
-	struct vcpu *vcpu = boot(spin);
-	struct kvm_regs regs = vcpu->loaded;
-
-	regs.rflags |= RFLAGS_IF;
-	vcpu_set_regs(vcpu, regs);
-	return vcpu;
-}
-
 /* On one CPU, another thread runs only when the guest does not: each progress is another entry. */
 static void share_one_cpu(void)
 {
@@ -261,7 +247,7 @@ static void *set_field_then_signal(void *arg)
 CASE(immediate_exit, set_without_a_signal_waits_for_the_next_run,
      .contract = "run.immediate_exit.polled_once", NEEDS_IMMEDIATE_EXIT)
 {
-	struct vcpu *vcpu = boot_spinning();
+	struct vcpu *vcpu = boot(spin);
 	struct vcpu_thread self = { vcpu, pthread_self() };
 	uint32_t count;
 
@@ -297,13 +283,13 @@ static void expect_kicks_end_the_loop(struct vcpu *vcpu, enum signal_source sour
 CASE(immediate_exit, set_by_a_kick_of_a_spinning_guest, .contract = "run.immediate_exit.kick",
      NEEDS_IMMEDIATE_EXIT)
 {
-	expect_kicks_end_the_loop(boot_spinning(), FROM_THREAD);
+	expect_kicks_end_the_loop(boot(spin), FROM_THREAD);
 }
 
 CASE(immediate_exit, set_by_a_timer_of_a_spinning_guest, .contract = "run.immediate_exit.kick",
      NEEDS_IMMEDIATE_EXIT)
 {
-	expect_kicks_end_the_loop(boot_spinning(), FROM_TIMER);
+	expect_kicks_end_the_loop(boot(spin), FROM_TIMER);
 }
 
 CASE(immediate_exit, set_by_a_kick_of_a_guest_that_exits_all_the_time,

@@ -1,15 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/* For two vCPUs, the second entered at `second`: each counts for ever in a variable of its own. */
+/*
+ * For two vCPUs, the second entered at `second`: each counts for ever in a variable of its own. With
+ * interrupts enabled, for the reason in spin.S.
+ */
 #include "guest.h"
 
 entry:
+	sti
+again:
 	incl	counter
-	jmp	entry
+	jmp	again
 
 	.globl	second
 second:
+	sti
+second_again:
 	incl	counter_of_second
-	jmp	second
+	jmp	second_again
 
 	.data
 	.balign 4
