@@ -59,10 +59,20 @@ static void claim_the_end(const char *file, int line)
 	evidence->line = line;
 }
 
+void __gcov_dump(void) __attribute__((weak)); /* there with --coverage only */
+
+_Noreturn void case_exit(int status)
+{
+	fflush(stdout);
+	if (__gcov_dump)
+		__gcov_dump();
+	_exit(status);
+}
+
 static _Noreturn void end(enum verdict verdict)
 {
 	__atomic_store_n(&evidence->verdict, verdict, __ATOMIC_RELEASE);
-	exit(verdict == VERDICT_SKIP ? EXIT_SUCCESS : EXIT_FAILURE);
+	case_exit(verdict == VERDICT_SKIP ? EXIT_SUCCESS : EXIT_FAILURE);
 }
 
 _Noreturn void case_fail(struct vcpu *vcpu, const char *file, int line, const char *expected,

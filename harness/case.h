@@ -84,6 +84,12 @@ struct vcpu;
 /* Runs the case in this process: SKIP if a need is not met, PASS if it returns. */
 void case_run(const struct kvm_case *c, const struct guest_image *guest);
 
+/*
+ * Ends the case's process. exit() would run what the runner registered, and touch pages that it
+ * wrote: each is a copy.
+ */
+_Noreturn void case_exit(int status);
+
 _Noreturn void case_fail(struct vcpu *vcpu, const char *file, int line, const char *expected,
 			 const char *got, ...) __attribute__((format(printf, 5, 6)));
 _Noreturn void case_end(int verdict, const char *file, int line, const char *reason, ...)

@@ -382,6 +382,7 @@ static void run_all(const struct options *o)
 		.ended = case_ended,
 		.interrupted = was_interrupted,
 		.cannot_start = could_not_start,
+		.dying_max = o->jobs > 1 ? 32 * o->jobs : 0, /* one job: one VM at a time */
 		.keep_fd = host.kvm.kvm_fd.fd,
 	};
 	criterion_options.logger = &silent;
@@ -390,6 +391,7 @@ static void run_all(const struct options *o)
 	register_with_criterion(set, o);
 	handle_signals(); /* after Criterion's */
 	criterion_run_all_tests(set);
+	sandbox_wait_all();
 	criterion_finalize(set);
 }
 

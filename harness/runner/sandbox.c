@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "runner/sandbox.h"
 
+#include "case.h"
+
 #include <boxfort.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -181,6 +183,10 @@ struct sandbox {
 	int messages;                /* our end of Criterion's connection */
 	int output;                  /* read end of the case's stdout and stderr */
 	int pidfd;                   /* -1 once it was reaped */
+	bool has_mail;               /* messages may be there to be read */
+	bool is_dead;                /* the process; it is still to be buried */
+	bool told;                   /* Criterion knows that the case has ended … */
+	bool released;               /* … and has no use for this any more */
 	void *shared;
 	size_t output_len, output_lost;
 	char output_data[SANDBOX_OUTPUT_MAX];
@@ -232,12 +238,12 @@ static void reset_signals(void)
 static _Noreturn void child(const struct sandbox *s, bxf_spawn_params params, int socket,
 			    int output, pid_t runner)
 {
+	int status;
+
 	setpgid(0, 0); /* the case and all its children can be killed as one */
 	die_with_parent();
 	if (getppid() != runner) /* it was too late to be told */
 		_exit(EXIT_FAILURE);
-	/* also those that leave the group; this is not inherited */
-	pthread_atfork(NULL, NULL, die_with_parent);
 	reset_signals();
 	dup2(output, STDOUT_FILENO);
 	dup2(output, STDERR_FILENO);
@@ -247,7 +253,9 @@ static _Noreturn void child(const struct sandbox *s, bxf_spawn_params params, in
 	sandboxes = NULL;
 	if (sandbox_hooks.in_child)
 		sandbox_hooks.in_child(s->area, s->name, s->shared);
-	exit(params->fn());
+	status = params->fn();
+	close(socket); /* the case has ended; what is left is the kernel's work */
+	case_exit(status);
 }
 
 static void *take_shared(void)
@@ -319,6 +327,7 @@ static int cannot_start(int err)
 
 int bxf_spawn_struct(bxf_instance **instance, bxf_spawn_params params)
 {
+	static bool prepared;
 	struct sandbox *s = calloc(1, sizeof *s);
 	int socket[2] = { -1, -1 }, output[2] = { -1, -1 };
 	pid_t pid, runner = getpid();
@@ -326,6 +335,10 @@ int bxf_spawn_struct(bxf_instance **instance, bxf_spawn_params params)
 
 	if (!s)
 		return cannot_start(-ENOMEM);
+	if (!prepared) { /* also the children of cases, should they leave the group */
+		pthread_atfork(NULL, NULL, die_with_parent);
+		prepared = true;
+	}
 	s->messages = s->output = s->pidfd = -1;
 	s->area = object_copy(params->inherit.context, "criterion.suite.name");
 	s->name = object_copy(params->inherit.context, "criterion.test.name");
@@ -337,7 +350,7 @@ int bxf_spawn_struct(bxf_instance **instance, bxf_spawn_params params)
 		goto error;
 	fcntl(output[0], F_SETFL, O_NONBLOCK);
 
-	fflush(NULL); /* or the child would print our buffers too */
+	fflush(stdout); /* or the child would print it too; reports are always flushed */
 	s->instance.time.start = now_ns();
 	pid = fork();
 	if (pid < 0)
@@ -384,7 +397,11 @@ int bxf_wait(bxf_instance *instance, double timeout)
 
 int bxf_term(bxf_instance *instance)
 {
-	free_sandbox((struct sandbox *)(void *)instance);
+	struct sandbox *s = (struct sandbox *)(void *)instance;
+
+	s->released = true;
+	if (s->pidfd < 0)
+		free_sandbox(s);
 	return 0;
 }
 
@@ -479,7 +496,7 @@ int nn_send(int s, const void *buf, size_t len, int flags)
 /* Receives one whole datagram of any size into memory that nn_freemsg() frees. */
 static int receive(int fd, void **out)
 {
-	ssize_t size = recv(fd, NULL, 0, MSG_PEEK | MSG_TRUNC);
+	ssize_t size = recv(fd, NULL, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
 
 	if (size <= 0)
 		return size;
@@ -549,6 +566,27 @@ static void reap_orphans(void)
 	}
 }
 
+static void tell_criterion(struct sandbox *s)
+{
+	s->told = true;
+	s->died(&s->instance); /* queues a message to ourselves */
+}
+
+/*
+ * A case that has ended need not keep the next one waiting while the kernel tears its VM down: that
+ * is mostly a wait for grace periods, 10 ms and more when several VMs end at once. Its record is
+ * made all the same when its process is gone.
+ */
+static void go_on_without(struct sandbox *s)
+{
+	unsigned dying = 0;
+
+	for (const struct sandbox *other = sandboxes; other; other = other->next)
+		dying += other->told;
+	if (!s->told && dying < sandbox_hooks.dying_max)
+		tell_criterion(s);
+}
+
 /* The case's process is gone: take what it left, end what it started, tell the hooks and Criterion. */
 static void bury(struct sandbox *s)
 {
@@ -578,7 +616,10 @@ static void bury(struct sandbox *s)
 		.output_len = s->output_len,
 		.output_lost = s->output_lost,
 	});
-	s->died(&s->instance); /* queues a message to ourselves */
+	if (!s->told)
+		tell_criterion(s);
+	else if (s->released)
+		free_sandbox(s);
 }
 
 /* Kills what is overdue; returns the milliseconds until the next deadline, at most 200. */
@@ -600,11 +641,12 @@ static int enforce_deadlines(void)
 	return wait_ms;
 }
 
-/* Waits for something to happen in one sandbox. Returns the sandbox that has a message, or NULL. */
-static struct sandbox *wait_for_sandboxes(void)
+/* Waits for something to happen: output, the end of a case, or the end of its process. */
+static void wait_for_sandboxes(void)
 {
-	enum { MESSAGE, OUTPUT, DEATH, EVENTS };
+	enum { END, OUTPUT, DEATH, EVENTS };
 	size_t count = 0;
+	int ready;
 
 	for (struct sandbox *s = sandboxes; s; s = s->next)
 		count++;
@@ -613,50 +655,83 @@ static struct sandbox *wait_for_sandboxes(void)
 	struct pollfd *f = fds;
 
 	for (struct sandbox *s = sandboxes; s; s = s->next, f += EVENTS) {
-		int watch[EVENTS] = { s->pidfd < 0 ? -1 : s->messages, s->output, s->pidfd };
-
-		for (int i = 0; i < EVENTS; i++)
-			f[i] = (struct pollfd){ .fd = watch[i], .events = POLLIN };
+		/* not POLLIN: Criterion need not hear of what a case does before it ends */
+		f[END] = (struct pollfd){ .fd = s->messages, .events = POLLRDHUP };
+		/* once it has ended, what it wrote can wait until it is buried */
+		f[OUTPUT] =
+			(struct pollfd){ .fd = s->messages < 0 ? -1 : s->output, .events = POLLIN };
+		f[DEATH] = (struct pollfd){ .fd = s->pidfd, .events = POLLIN };
 	}
-	if (poll(fds, count * EVENTS, enforce_deadlines()) < 0)
-		return NULL;
+	ready = poll(fds, count * EVENTS, enforce_deadlines());
+	if (ready < 0)
+		return;
 
 	f = fds;
 	for (struct sandbox *s = sandboxes; s; s = s->next, f += EVENTS) {
 		if (f[OUTPUT].revents)
 			drain_output(s);
-		if (f[MESSAGE].revents & POLLIN)
-			return s;
-		if (f[DEATH].revents) {
+		s->is_dead = f[DEATH].revents;
+		if (f[END].revents || s->is_dead || ready == 0)
+			s->has_mail = s->messages >= 0;
+		if (s->is_dead && s->messages < 0) {
 			bury(s);
-			return NULL; /* Criterion's turn, and it may change the list */
+			return; /* Criterion's turn, and it may change the list */
 		}
 	}
-	return NULL;
+}
+
+/* One of the messages that a case has sent to Criterion. Returns its size, or 0 if there is none. */
+static int read_mail(void **out)
+{
+	for (struct sandbox *s = sandboxes; s; s = s->next) {
+		int size;
+
+		if (!s->has_mail)
+			continue;
+		size = receive(s->messages, out);
+		if (size > 0)
+			return size;
+		s->has_mail = false;
+		if (size == 0 ||
+		    s->is_dead) { /* the other end is closed, or nobody's but an orphan's */
+			close_fd(&s->messages);
+			go_on_without(s);
+		}
+	}
+	return 0;
+}
+
+static void heed_interrupt(void)
+{
+	if (interrupted) {
+		kill_all();
+		sandbox_hooks.interrupted();
+	}
 }
 
 static int receive_from_any(void **out)
 {
 	for (;;) {
-		if (interrupted) {
-			kill_all();
-			sandbox_hooks.interrupted();
-		}
+		int size = read_mail(out);
+
+		if (size > 0)
+			return size;
 		if (deaths)
 			return dequeue_death(out);
 		if (!sandboxes) {
 			errno = ECONNRESET;
 			return -1;
 		}
-		struct sandbox *s = wait_for_sandboxes();
+		heed_interrupt();
+		wait_for_sandboxes();
+	}
+}
 
-		if (s) {
-			int size = receive(s->messages, out);
-
-			if (size > 0)
-				return size;
-			close_fd(&s->messages); /* the other end is gone: its process dies */
-		}
+void sandbox_wait_all(void)
+{
+	while (sandboxes) {
+		heed_interrupt();
+		wait_for_sandboxes();
 	}
 }
 

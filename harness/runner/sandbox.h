@@ -38,10 +38,14 @@ struct sandbox_hooks {
 	void (*ended)(const struct sandbox_end *end);
 	void (*interrupted)(void);     /* sandbox_interrupt() was called, all cases are killed */
 	void (*cannot_start)(int err); /* no process for the next case; all others are killed */
-	int keep_fd;                   /* stays open in the cases: /dev/kvm */
+	unsigned dying_max; /* cases that may still be torn down while the next one runs */
+	int keep_fd;        /* stays open in the cases: /dev/kvm */
 };
 
 extern struct sandbox_hooks sandbox_hooks;
+
+/* Waits for the cases that Criterion need not wait for; call it after criterion_run_all_tests(). */
+void sandbox_wait_all(void);
 
 /* Asks the loop to kill every case and call hooks.interrupted; may be called by a signal handler. */
 void sandbox_interrupt(void);

@@ -123,14 +123,10 @@ CASE(endings, leaves_with_0)
 	_exit(0);
 }
 
-static void leave_with_3(void)
-{
-	_exit(3);
-}
-
 CASE(endings, exits_with_3_after_it_passed)
 {
-	atexit(leave_with_3);
+	evidence->verdict = VERDICT_PASS; /* as at the end of every case; then a thread goes wild */
+	_exit(3);
 }
 
 CASE(endings, kills_its_process_group)
