@@ -11,19 +11,23 @@ UNITS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(TESTS)/unit_*.c))
 
 # The runner with cases that fail in every way, in place of cases/.
 $(BUILD)/kvmspec-broken: $(HARNESS) $(BROKEN) $(GUEST_OBJECTS) $(BUILD)/$(TESTS)/broken/catalogue.o
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(BUILD)/$(TESTS)/broken/catalogue.o: harness/embed_catalogue.S $(wildcard $(TESTS)/broken/*.tsv)
 	@mkdir -p $(@D)
-	$(CC) -c -DCATALOGUE=$(TESTS)/broken -o $@ $<
+	$(call say,AS,$@)
+	$(Q)$(CC) -c -DCATALOGUE=$(TESTS)/broken -o $@ $<
 
 # With Criterion as it is: its own main and sandbox. ioctl() can be made to lie (unit_host.c).
 $(BUILD)/unit-tests: $(filter-out %/main.o %/sandbox.o,$(HARNESS)) $(UNITS) $(GUEST_OBJECTS) \
 		$(BUILD)/$(TESTS)/broken/catalogue.o
-	$(CC) $(ALL_CFLAGS) -Wl,--wrap=ioctl -o $@ $^ -lcriterion -ljansson -lcapstone -ldw -lelf
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -Wl,--wrap=ioctl -o $@ $^ -lcriterion -ljansson -lcapstone -ldw -lelf
 
 $(BUILD)/yaml-filter: $(BUILD)/$(TESTS)/yaml_filter.o $(BUILD)/harness/runner/yaml.o
-	$(CC) $(ALL_CFLAGS) -o $@ $^ -ljansson
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ -ljansson
 
 test-framework: $(BUILD)/kvmspec $(BUILD)/kvmspec-broken $(BUILD)/unit-tests $(BUILD)/yaml-filter ## run the framework's own tests
 	@CC='$(CC)' BUILD='$(BUILD)' $(PYTHON) $(TESTS)/run.py $(if $(FILTER),'$(FILTER)')
