@@ -14,7 +14,6 @@
 #include <limits.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -372,9 +371,10 @@ static void register_with_criterion(struct criterion_test_set *set, const struct
 /* Criterion's own words: none. Its results are in the records. */
 static struct criterion_logger silent;
 
-static void run_all(const struct options *o)
+static void start_sandboxes(const struct options *o)
 {
-	struct criterion_test_set *set;
+	size_t jobs = (size_t)o->jobs < run.planned ? (size_t)o->jobs : run.planned;
+	int err;
 
 	sandbox_hooks = (struct sandbox_hooks){
 		.shared_size = sizeof(struct evidence),
@@ -382,11 +382,20 @@ static void run_all(const struct options *o)
 		.ended = case_ended,
 		.interrupted = was_interrupted,
 		.cannot_start = could_not_start,
-		.dying_max = o->jobs > 1 ? 32 * o->jobs : 0, /* one job: one VM at a time */
+		.dying_max = jobs > 1 ? 32 * jobs : 0, /* one job: one VM at a time */
 		.keep_fd = host.kvm.kvm_fd.fd,
 	};
+	err = sandbox_start(jobs);
+	if (err)
+		die("cannot start a process for the cases: %s", strerror(-err));
+	criterion_options.jobs = jobs;
+}
+
+static void run_all(const struct options *o)
+{
+	struct criterion_test_set *set;
+
 	criterion_options.logger = &silent;
-	criterion_options.jobs = o->jobs;
 	set = criterion_initialize();
 	register_with_criterion(set, o);
 	handle_signals(); /* after Criterion's */
@@ -428,8 +437,8 @@ int main(int argc, char **argv)
 	problem = host_open(o.kvm);
 	if (problem)
 		die("%s", problem);
-	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	host_hold_vm();
+	start_sandboxes(&o);
 	run.host = host_facts(argc, argv);
 	run.records = json_array();
 	problem = reports_open(&run, o.out);

@@ -2,18 +2,16 @@
 #include "runner/sandbox.h"
 
 #include "case.h"
+#include "runner/zygote.h"
 
 #include <boxfort.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/pidfd.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -44,12 +42,15 @@ static unsigned long long now_ns(void)
 struct object {
 	char *name;
 	void *data;
+	size_t size;
 	struct object *next;
 };
 
 struct bxf_context_s {
 	struct object *objects;
 };
+
+#define STATIC_OBJECT "static " /* a name that begins so: data of the program itself, by address */
 
 static bxf_context current_context; /* in a child: the one that it was started with */
 
@@ -82,7 +83,9 @@ int bxf_context_addobject(bxf_context ctx, const char *name, const void *ptr, si
 
 	if (!o)
 		return -ENOMEM;
-	*o = (struct object){ .name = strdup(name), .data = malloc(size), .next = ctx->objects };
+	*o = (struct object){
+		.name = strdup(name), .data = malloc(size), .size = size, .next = ctx->objects
+	};
 	ctx->objects = o;
 	if (!o->name || !o->data)
 		return -ENOMEM;
@@ -123,8 +126,10 @@ int bxf_context_getfnaddr(bxf_context ctx, const char *name, void (**fn)(void))
 
 int bxf_context_addstatic(bxf_context ctx, const void *ptr, size_t size)
 {
-	(void)ctx, (void)ptr, (void)size; /* fork copies statics */
-	return 0;
+	char name[32];
+
+	snprintf(name, sizeof name, STATIC_OBJECT "%p", ptr);
+	return bxf_context_addobject(ctx, name, ptr, size);
 }
 
 int bxf_context_addarena(bxf_context ctx, bxf_arena arena)
@@ -172,6 +177,55 @@ void *bxf_arena_ptr(bxf_arena arena, bxf_ptr ptr)
 	return NULL;
 }
 
+/*
+ * A context on its way to a child: for each object its name, its size and its data, behind what the
+ * child is to run. Addresses hold there too, since the zygote is a fork of the runner.
+ */
+
+struct start {
+	bxf_fn *fn;
+	void *shared;
+};
+
+static bool append(struct zygote_request *r, const void *data, size_t size)
+{
+	if (size > ZYGOTE_REQUEST_MAX - r->size)
+		return false;
+	memcpy((char *)r->data + r->size, data, size);
+	r->size += size;
+	return true;
+}
+
+static bool append_context(struct zygote_request *r, bxf_context ctx)
+{
+	for (struct object *o = ctx->objects; o; o = o->next)
+		if (!append(r, o->name, strlen(o->name) + 1) ||
+		    !append(r, &o->size, sizeof o->size) || !append(r, o->data, o->size))
+			return false;
+	return true;
+}
+
+static bxf_context read_context(const char *p, const char *end)
+{
+	bxf_context ctx;
+
+	if (bxf_context_init(&ctx) < 0)
+		return NULL;
+	while (p < end) {
+		const char *name = p, *data = p + strlen(p) + 1 + sizeof(size_t);
+		void *address;
+		size_t size;
+
+		memcpy(&size, data - sizeof size, sizeof size);
+		if (sscanf(name, STATIC_OBJECT "%p", &address) == 1)
+			memcpy(address, data, size);
+		else if (bxf_context_addobject(ctx, name, data, size) < 0)
+			return NULL;
+		p = data + size;
+	}
+	return ctx;
+}
+
 /* Sandboxes. */
 
 struct sandbox {
@@ -182,9 +236,10 @@ struct sandbox {
 	unsigned long long deadline; /* CLOCK_MONOTONIC, ns; 0: none */
 	int messages;                /* our end of Criterion's connection */
 	int output;                  /* read end of the case's stdout and stderr */
-	int pidfd;                   /* -1 once it was reaped */
+	int wait_status;             /* valid if is_dead */
+	bool buried;                 /* its record is made */
 	bool has_mail;               /* messages may be there to be read */
-	bool is_dead;                /* the process; it is still to be buried */
+	bool is_dead;                /* its process has ended */
 	bool told;                   /* Criterion knows that the case has ended … */
 	bool released;               /* … and has no use for this any more */
 	void *shared;
@@ -193,7 +248,9 @@ struct sandbox {
 };
 
 static struct sandbox *sandboxes;
-static void *spare_shared;    /* of an ended case, for the next one */
+static char *slots; /* memory that cases share with the runner, slot_count pieces of it */
+static bool *slot_taken;
+static size_t slot_count;
 static int child_socket = -1; /* in a child: its end of the connection */
 
 static void close_fd(int *fd)
@@ -219,64 +276,50 @@ static void close_inherited(int socket)
 	close_range(high + 1, ~0u, 0);
 }
 
-static void die_with_parent(void)
+static void child_main(struct zygote_request *r)
 {
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-}
-
-static void reset_signals(void)
-{
-	static const int ours[] = { SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGXFSZ };
-	sigset_t none;
-
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
-		signal(ours[i], SIG_DFL);
-}
-
-static _Noreturn void child(const struct sandbox *s, bxf_spawn_params params, int socket,
-			    int output, pid_t runner)
-{
+	const struct start *start = r->data;
 	int status;
 
-	setpgid(0, 0); /* the case and all its children can be killed as one */
-	die_with_parent();
-	if (getppid() != runner) /* it was too late to be told */
-		_exit(EXIT_FAILURE);
-	reset_signals();
-	dup2(output, STDOUT_FILENO);
-	dup2(output, STDERR_FILENO);
-	close_inherited(socket);
-	child_socket = socket;
-	current_context = params->inherit.context;
-	sandboxes = NULL;
-	if (sandbox_hooks.in_child)
-		sandbox_hooks.in_child(s->area, s->name, s->shared);
-	status = params->fn();
-	close(socket); /* the case has ended; what is left is the kernel's work */
+	dup2(r->output, STDOUT_FILENO);
+	dup2(r->output, STDERR_FILENO);
+	close_inherited(r->socket);
+	child_socket = r->socket;
+	current_context = read_context((char *)r->data + sizeof *start, (char *)r->data + r->size);
+	if (!current_context)
+		return;
+	sandbox_hooks.in_child(find_object(current_context, "criterion.suite.name"),
+			       find_object(current_context, "criterion.test.name"), start->shared);
+	status = start->fn();
+	close(child_socket); /* the case has ended; what is left is the kernel's work */
 	case_exit(status);
 }
 
-static void *take_shared(void)
+int sandbox_start(size_t jobs)
 {
-	void *shared = spare_shared;
-
-	spare_shared = NULL;
-	if (shared)
-		memset(shared, 0, sandbox_hooks.shared_size);
-	else
-		shared = mmap(NULL, sandbox_hooks.shared_size, PROT_READ | PROT_WRITE,
-			      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	return shared == MAP_FAILED ? NULL : shared;
+	slot_count = jobs + sandbox_hooks.dying_max;
+	slot_taken = calloc(slot_count, sizeof *slot_taken);
+	slots = mmap(NULL, slot_count * sandbox_hooks.shared_size, PROT_READ | PROT_WRITE,
+		     MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (!slot_taken || slots == MAP_FAILED)
+		return -ENOMEM;
+	return zygote_start(child_main);
 }
 
-static void give_shared(void *shared)
+static void *take_slot(void)
 {
-	if (spare_shared)
-		munmap(shared, sandbox_hooks.shared_size);
-	else
-		spare_shared = shared;
+	for (size_t i = 0; i < slot_count; i++) {
+		if (slot_taken[i])
+			continue;
+		slot_taken[i] = true;
+		return memset(slots + i * sandbox_hooks.shared_size, 0, sandbox_hooks.shared_size);
+	}
+	return NULL;
+}
+
+static void give_slot(void *shared)
+{
+	slot_taken[((char *)shared - slots) / sandbox_hooks.shared_size] = false;
 }
 
 static char *object_copy(bxf_context ctx, const char *name)
@@ -296,24 +339,71 @@ static void free_sandbox(struct sandbox *s)
 	}
 	close_fd(&s->messages);
 	close_fd(&s->output);
-	close_fd(&s->pidfd);
 	if (s->shared)
-		give_shared(s->shared);
+		give_slot(s->shared);
 	free(s->area);
 	free(s->name);
 	free(s);
 }
 
-static void kill_all(void)
+static struct sandbox *find_sandbox(pid_t pid)
+{
+	struct sandbox *s = sandboxes;
+
+	while (s && (s->is_dead || s->instance.pid != (bxf_pid)pid))
+		s = s->next;
+	return s;
+}
+
+/* Notes which processes have ended; also orphans of cases do, which nobody asks for. */
+static void read_deaths(void)
+{
+	struct zygote_death death;
+	int got;
+
+	while ((got = zygote_next_death(&death)) == 1) {
+		struct sandbox *s = find_sandbox(death.pid);
+
+		if (s) {
+			s->is_dead = true;
+			s->wait_status = death.status;
+		}
+	}
+	if (got < 0) /* killed from outside: all cases died with it */
+		for (struct sandbox *s = sandboxes; s; s = s->next)
+			if (!s->is_dead) {
+				s->is_dead = true;
+				s->wait_status = SIGKILL;
+			}
+}
+
+static void kill_case(const struct sandbox *s)
+{
+	kill(-(pid_t)s->instance.pid, SIGKILL);
+	kill(s->instance.pid, SIGKILL); /* it may have left its group */
+}
+
+static bool any_lives(void)
 {
 	for (struct sandbox *s = sandboxes; s; s = s->next)
-		if (s->pidfd >= 0) {
-			kill(-(pid_t)s->instance.pid, SIGKILL);
-			kill(s->instance.pid, SIGKILL);
-		}
+		if (!s->is_dead)
+			return true;
+	return false;
+}
+
+/* Nothing runs after this. */
+static void kill_all(void)
+{
+	struct pollfd f = { .fd = zygote_deaths_fd(), .events = POLLIN };
+
 	for (struct sandbox *s = sandboxes; s; s = s->next)
-		if (s->pidfd >= 0)
-			waitpid(s->instance.pid, NULL, 0);
+		if (!s->is_dead)
+			kill_case(s);
+	while (any_lives()) {
+		poll(&f, 1, -1);
+		read_deaths();
+	}
+	zygote_stop();
 }
 
 /* Criterion would abort the program, and lose what the reports do not have yet. */
@@ -325,53 +415,55 @@ static int cannot_start(int err)
 	return err;
 }
 
-int bxf_spawn_struct(bxf_instance **instance, bxf_spawn_params params)
+/* What is there before the child is. Returns 0, or -errno. */
+static int prepare(struct sandbox *s, bxf_spawn_params params, int socket[2], int output[2])
 {
-	static bool prepared;
-	struct sandbox *s = calloc(1, sizeof *s);
-	int socket[2] = { -1, -1 }, output[2] = { -1, -1 };
-	pid_t pid, runner = getpid();
-	int err;
-
-	if (!s)
-		return cannot_start(-ENOMEM);
-	if (!prepared) { /* also the children of cases, should they leave the group */
-		pthread_atfork(NULL, NULL, die_with_parent);
-		prepared = true;
-	}
-	s->messages = s->output = s->pidfd = -1;
+	s->messages = s->output = -1;
 	s->area = object_copy(params->inherit.context, "criterion.suite.name");
 	s->name = object_copy(params->inherit.context, "criterion.test.name");
 	s->died = params->callback;
-	s->shared = take_shared();
-	if (!s->area || !s->name || !s->shared ||
-	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, socket) < 0 ||
+	s->shared = take_slot();
+	if (!s->area || !s->name || !s->shared)
+		return -ENOMEM;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, socket) < 0 ||
 	    pipe2(output, O_CLOEXEC) < 0)
-		goto error;
-	fcntl(output[0], F_SETFL, O_NONBLOCK);
-
-	fflush(stdout); /* or the child would print it too; reports are always flushed */
-	s->instance.time.start = now_ns();
-	pid = fork();
-	if (pid < 0)
-		goto error;
-	if (pid == 0)
-		child(s, params, socket[1], output[1], runner);
-	setpgid(pid, pid); /* here too: whoever is first */
-	s->instance.pid = pid;
-	s->instance.status.alive = 1;
+		return -errno;
 	s->messages = socket[0];
 	s->output = output[0];
-	s->pidfd = pidfd_open(pid, 0);
-	close(socket[1]);
-	close(output[1]);
-	if (s->pidfd < 0) {
-		err = -errno;
-		kill(pid, SIGKILL);
-		waitpid(pid, NULL, 0);
-		free_sandbox(s);
-		return cannot_start(err);
+	fcntl(s->output, F_SETFL, O_NONBLOCK);
+	return 0;
+}
+
+static pid_t start_child(const struct sandbox *s, bxf_spawn_params params, int socket, int output)
+{
+	static char buffer[ZYGOTE_REQUEST_MAX];
+	struct zygote_request r = { .data = buffer, .socket = socket, .output = output };
+	struct start start = { .fn = params->fn, .shared = s->shared };
+
+	if (!append(&r, &start, sizeof start) || !append_context(&r, params->inherit.context))
+		return -E2BIG;
+	return zygote_fork(&r);
+}
+
+int bxf_spawn_struct(bxf_instance **instance, bxf_spawn_params params)
+{
+	struct sandbox *s = calloc(1, sizeof *s);
+	int socket[2] = { -1, -1 }, output[2] = { -1, -1 };
+	int result = s ? prepare(s, params, socket, output) : -ENOMEM;
+
+	if (result == 0) {
+		s->instance.time.start = now_ns();
+		result = start_child(s, params, socket[1], output[1]);
 	}
+	close_fd(&socket[1]);
+	close_fd(&output[1]);
+	if (result < 0) {
+		if (s)
+			free_sandbox(s);
+		return cannot_start(result);
+	}
+	s->instance.pid = result;
+	s->instance.status.alive = 1;
 	if (params->iquotas.runtime > 0)
 		s->deadline = s->instance.time.start +
 			      (unsigned long long)(params->iquotas.runtime * 1e9);
@@ -379,14 +471,6 @@ int bxf_spawn_struct(bxf_instance **instance, bxf_spawn_params params)
 	sandboxes = s;
 	*instance = &s->instance;
 	return 0;
-error:
-	err = errno ? -errno : -ENOMEM;
-	for (int i = 0; i < 2; i++) {
-		close_fd(&socket[i]);
-		close_fd(&output[i]);
-	}
-	free_sandbox(s);
-	return cannot_start(err);
 }
 
 int bxf_wait(bxf_instance *instance, double timeout)
@@ -400,7 +484,7 @@ int bxf_term(bxf_instance *instance)
 	struct sandbox *s = (struct sandbox *)(void *)instance;
 
 	s->released = true;
-	if (s->pidfd < 0)
+	if (s->buried)
 		free_sandbox(s);
 	return 0;
 }
@@ -546,26 +630,6 @@ static void drain_output(struct sandbox *s)
 	}
 }
 
-static bool is_case(pid_t pid)
-{
-	for (struct sandbox *s = sandboxes; s; s = s->next)
-		if (s->pidfd >= 0 && s->instance.pid == (bxf_pid)pid)
-			return true;
-	return false;
-}
-
-/* The runner is the reaper of its cases' orphans. A case that is dead too waits for its funeral. */
-static void reap_orphans(void)
-{
-	siginfo_t info = { 0 };
-
-	while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid &&
-	       !is_case(info.si_pid)) {
-		waitpid(info.si_pid, NULL, 0);
-		info.si_pid = 0;
-	}
-}
-
 static void tell_criterion(struct sandbox *s)
 {
 	s->told = true;
@@ -587,16 +651,12 @@ static void go_on_without(struct sandbox *s)
 		tell_criterion(s);
 }
 
-/* The case's process is gone: take what it left, end what it started, tell the hooks and Criterion. */
+/* The case's process is gone: take what it left, tell the hooks and Criterion. */
 static void bury(struct sandbox *s)
 {
-	int status = 0;
+	int status = s->wait_status;
 
-	kill(-(pid_t)s->instance.pid, SIGKILL);
-	while (waitpid(s->instance.pid, &status, 0) < 0 && errno == EINTR)
-		;
-	close_fd(&s->pidfd);
-	reap_orphans();
+	s->buried = true;
 	if (s->output >= 0)
 		drain_output(s);
 	s->instance.time.end = now_ns();
@@ -629,11 +689,11 @@ static int enforce_deadlines(void)
 	int wait_ms = 200;
 
 	for (struct sandbox *s = sandboxes; s; s = s->next) {
-		if (!s->deadline || s->pidfd < 0 || s->instance.status.timed_out)
+		if (!s->deadline || s->is_dead || s->instance.status.timed_out)
 			continue;
 		if (now >= s->deadline) {
 			s->instance.status.timed_out = 1;
-			kill(-(pid_t)s->instance.pid, SIGKILL);
+			kill_case(s);
 		} else if ((s->deadline - now) / 1000000 < (unsigned)wait_ms) {
 			wait_ms = (s->deadline - now) / 1000000 + 1;
 		}
@@ -644,40 +704,51 @@ static int enforce_deadlines(void)
 /* Waits for something to happen: output, the end of a case, or the end of its process. */
 static void wait_for_sandboxes(void)
 {
-	enum { END, OUTPUT, DEATH, EVENTS };
+	enum { END, OUTPUT, EVENTS };
 	size_t count = 0;
 	int ready;
 
 	for (struct sandbox *s = sandboxes; s; s = s->next)
 		count++;
 
-	struct pollfd fds[count * EVENTS + 1];
-	struct pollfd *f = fds;
+	struct pollfd fds[1 + count * EVENTS], *f = fds + 1;
 
+	fds[0] = (struct pollfd){ .fd = zygote_deaths_fd(), .events = POLLIN };
 	for (struct sandbox *s = sandboxes; s; s = s->next, f += EVENTS) {
 		/* not POLLIN: Criterion need not hear of what a case does before it ends */
 		f[END] = (struct pollfd){ .fd = s->messages, .events = POLLRDHUP };
 		/* once it has ended, what it wrote can wait until it is buried */
 		f[OUTPUT] =
 			(struct pollfd){ .fd = s->messages < 0 ? -1 : s->output, .events = POLLIN };
-		f[DEATH] = (struct pollfd){ .fd = s->pidfd, .events = POLLIN };
 	}
-	ready = poll(fds, count * EVENTS, enforce_deadlines());
+	ready = poll(fds, 1 + count * EVENTS, enforce_deadlines());
 	if (ready < 0)
 		return;
 
-	f = fds;
+	f = fds + 1;
 	for (struct sandbox *s = sandboxes; s; s = s->next, f += EVENTS) {
 		if (f[OUTPUT].revents)
 			drain_output(s);
-		s->is_dead = f[DEATH].revents;
-		if (f[END].revents || s->is_dead || ready == 0)
+		if (f[END].revents || ready == 0)
 			s->has_mail = s->messages >= 0;
-		if (s->is_dead && s->messages < 0) {
-			bury(s);
-			return; /* Criterion's turn, and it may change the list */
-		}
 	}
+	if (fds[0].revents)
+		read_deaths();
+}
+
+/* Buries one of the dead whose messages were read. Returns whether there was one. */
+static bool bury_one(void)
+{
+	for (struct sandbox *s = sandboxes; s; s = s->next) {
+		if (!s->is_dead || s->buried)
+			continue;
+		if (s->messages < 0) {
+			bury(s);
+			return true;
+		}
+		s->has_mail = true;
+	}
+	return false;
 }
 
 /* One of the messages that a case has sent to Criterion. Returns its size, or 0 if there is none. */
@@ -701,6 +772,14 @@ static int read_mail(void **out)
 	return 0;
 }
 
+static bool any_mail(void)
+{
+	for (struct sandbox *s = sandboxes; s; s = s->next)
+		if (s->has_mail)
+			return true;
+	return false;
+}
+
 static void heed_interrupt(void)
 {
 	if (interrupted) {
@@ -718,12 +797,15 @@ static int receive_from_any(void **out)
 			return size;
 		if (deaths)
 			return dequeue_death(out);
+		if (bury_one())
+			continue;
 		if (!sandboxes) {
 			errno = ECONNRESET;
 			return -1;
 		}
 		heed_interrupt();
-		wait_for_sandboxes();
+		if (!any_mail())
+			wait_for_sandboxes();
 	}
 }
 
@@ -731,8 +813,10 @@ void sandbox_wait_all(void)
 {
 	while (sandboxes) {
 		heed_interrupt();
-		wait_for_sandboxes();
+		if (!bury_one())
+			wait_for_sandboxes();
 	}
+	zygote_stop();
 }
 
 /* Criterion's encoded «acknowledged»: field 1, status OK = 0. */

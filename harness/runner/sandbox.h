@@ -31,7 +31,7 @@ struct sandbox_end {
 	size_t output_lost; /* bytes beyond SANDBOX_OUTPUT_MAX */
 };
 
-/* What the runner wants to know of; set before criterion_run_all_tests(). */
+/* What the runner wants to know of; set before sandbox_start(). */
 struct sandbox_hooks {
 	size_t shared_size; /* memory shared between each case and the runner; zeroed at the start */
 	void (*in_child)(const char *area, const char *name, void *shared); /* before the case */
@@ -43,6 +43,13 @@ struct sandbox_hooks {
 };
 
 extern struct sandbox_hooks sandbox_hooks;
+
+/*
+ * Starts the process that cases are forked from: after everything that they are to find in their
+ * memory, before everything that is only the runner's. jobs: how many may run at a time. Returns 0,
+ * or -errno.
+ */
+int sandbox_start(size_t jobs);
 
 /* Waits for the cases that Criterion need not wait for; call it after criterion_run_all_tests(). */
 void sandbox_wait_all(void);

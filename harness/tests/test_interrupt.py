@@ -25,7 +25,7 @@ class Interrupt(unittest.TestCase):
         def all_hang():
             lines = (self.out / "cases.jsonl")
             return (lines.exists() and lines.read_text().count("\n") == len(QUICK) and
-                    len(self.processes(process)) == HANGING + 2)
+                    len(self.processes(process)) == HANGING + 3)  # with theirs, and the zygote
 
         support.wait_until(all_hang, "the cases")
         pids = self.processes(process)

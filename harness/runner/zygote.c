@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: MIT
+#include "runner/zygote.h"
+
+#include "case.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* The runner's ends, and in the zygote its own. */
+static int requests = -1, deaths = -1;
+static pid_t zygote;
+
+static void die_with_parent(void)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
+/* Sends or receives one request with its two descriptors. */
+static ssize_t pass_request(struct zygote_request *r,
+			    ssize_t (*pass)(int fd, struct msghdr *message))
+{
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(2 * sizeof(int))];
+	} control = { .header = { .cmsg_level = SOL_SOCKET,
+				  .cmsg_type = SCM_RIGHTS,
+				  .cmsg_len = CMSG_LEN(2 * sizeof(int)) } };
+	struct iovec data = { .iov_base = r->data, .iov_len = r->size };
+	struct msghdr message = { .msg_iov = &data,
+				  .msg_iovlen = 1,
+				  .msg_control = control.space,
+				  .msg_controllen = sizeof control.space };
+	int fds[2] = { r->socket, r->output };
+	ssize_t size;
+
+	memcpy(CMSG_DATA(&control.header), fds, sizeof fds);
+	do
+		size = pass(requests, &message);
+	while (size < 0 && errno == EINTR);
+	memcpy(fds, CMSG_DATA(&control.header), sizeof fds);
+	r->socket = fds[0];
+	r->output = fds[1];
+	return size;
+}
+
+static ssize_t do_send(int fd, struct msghdr *message)
+{
+	return sendmsg(fd, message, MSG_NOSIGNAL);
+}
+
+static ssize_t do_receive(int fd, struct msghdr *message)
+{
+	return recvmsg(fd, message, MSG_CMSG_CLOEXEC);
+}
+
+/* In the zygote. */
+
+static void reset_signals(const sigset_t *mask)
+{
+	sigprocmask(SIG_SETMASK, mask, NULL);
+	signal(SIGPIPE, SIG_DFL);
+	signal(SIGXFSZ, SIG_DFL);
+}
+
+/* Answers one request. Returns false when the runner has gone. */
+static bool serve(void (*child_main)(struct zygote_request *), const sigset_t *mask, int signals)
+{
+	static char buffer[ZYGOTE_REQUEST_MAX];
+	struct zygote_request request = { .data = buffer, .size = sizeof buffer };
+	ssize_t size = pass_request(&request, do_receive);
+	pid_t self = getpid(), pid;
+
+	if (size <= 0)
+		return false;
+	request.size = size;
+	pid = fork(); /* the child dies with us: die_with_parent() */
+	if (pid == 0) {
+		setpgid(0, 0);
+		if (getppid() != self) /* it was too late to be told */
+			_exit(EXIT_FAILURE);
+		close(requests);
+		close(deaths);
+		close(signals);
+		reset_signals(mask);
+		child_main(&request);
+		_exit(EXIT_FAILURE);
+	}
+	if (pid < 0)
+		pid = -errno;
+	else
+		setpgid(pid, pid); /* here too: whoever is first */
+	close(request.socket);
+	close(request.output);
+	return send(requests, &pid, sizeof pid, MSG_NOSIGNAL) == sizeof pid;
+}
+
+/* A process that ends takes its group along; it is a case, or what a case left behind. */
+static void report_deaths(int signals)
+{
+	struct signalfd_siginfo waste;
+	siginfo_t info = { 0 };
+
+	while (read(signals, &waste, sizeof waste) > 0)
+		;
+	while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid) {
+		struct zygote_death death = { .pid = info.si_pid };
+
+		kill(-death.pid, SIGKILL);
+		waitpid(death.pid, &death.status, 0);
+		(void)!send(deaths, &death, sizeof death, MSG_NOSIGNAL);
+		info.si_pid = 0;
+	}
+}
+
+static _Noreturn void zygote_main(void (*child_main)(struct zygote_request *), pid_t runner)
+{
+	struct pollfd fds[2] = { { .fd = requests, .events = POLLIN }, { .events = POLLIN } };
+	sigset_t child, old;
+
+	setpgid(0, 0); /* Ctrl-C is for the runner */
+	die_with_parent();
+	if (getppid() != runner)
+		_exit(EXIT_FAILURE);
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	pthread_atfork(NULL, NULL, die_with_parent); /* cases, and what they fork themselves */
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &child, &old);
+	fds[1].fd = signalfd(-1, &child, SFD_NONBLOCK | SFD_CLOEXEC);
+	for (;;) {
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			break;
+		if (fds[1].revents)
+			report_deaths(fds[1].fd);
+		if (fds[0].revents && !serve(child_main, &old, fds[1].fd))
+			break;
+	}
+	case_exit(EXIT_SUCCESS); /* children that are left die with us */
+}
+
+/* In the runner. */
+
+int zygote_start(void (*child_main)(struct zygote_request *request))
+{
+	int request[2], death[2];
+	pid_t runner = getpid();
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, request) < 0)
+		return -errno;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, death) < 0)
+		return -errno;
+	fflush(NULL); /* or it would be printed twice */
+	zygote = fork();
+	if (zygote < 0)
+		return -errno;
+	requests = request[zygote == 0];
+	deaths = death[zygote == 0];
+	close(request[zygote != 0]);
+	close(death[zygote != 0]);
+	if (zygote == 0)
+		zygote_main(child_main, runner);
+	return 0;
+}
+
+pid_t zygote_fork(const struct zygote_request *request)
+{
+	struct zygote_request copy = *request;
+	ssize_t size;
+	pid_t pid;
+
+	if (pass_request(&copy, do_send) < 0)
+		return -errno;
+	do
+		size = recv(requests, &pid, sizeof pid, 0);
+	while (size < 0 && errno == EINTR);
+	return size == sizeof pid ? pid : -ECHILD;
+}
+
+int zygote_deaths_fd(void)
+{
+	return deaths;
+}
+
+int zygote_next_death(struct zygote_death *death)
+{
+	ssize_t size = recv(deaths, death, sizeof *death, MSG_DONTWAIT);
+
+	if (size == sizeof *death)
+		return 1;
+	return size < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -1;
+}
+
+void zygote_stop(void)
+{
+	close(requests);
+	close(deaths);
+	waitpid(zygote, NULL, 0);
+}
