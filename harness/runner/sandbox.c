@@ -219,8 +219,10 @@ static bxf_context read_context(const char *p, const char *end)
 		memcpy(&size, data - sizeof size, sizeof size);
 		if (sscanf(name, STATIC_OBJECT "%p", &address) == 1)
 			memcpy(address, data, size);
-		else if (bxf_context_addobject(ctx, name, data, size) < 0)
+		else if (bxf_context_addobject(ctx, name, data, size) < 0) {
+			bxf_context_term(ctx);
 			return NULL;
+		}
 		p = data + size;
 	}
 	return ctx;
