@@ -38,6 +38,8 @@ struct exit_event {
 };
 
 struct evidence {
+	uint64_t klog_start; /* the kernel log's position before the case (runner/klog.h) */
+
 	/* enum verdict; written last, atomically */
 	uint32_t verdict;
 

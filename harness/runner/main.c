@@ -3,6 +3,7 @@
 #include "runner/run.h"
 
 #include "host.h"
+#include "runner/klog.h"
 
 #include <criterion/criterion.h>
 #include <criterion/internal/test.h>
@@ -294,6 +295,11 @@ static void test_main(void)
 
 /* In the runner. */
 
+static void case_starts(void *shared)
+{
+	((struct evidence *)shared)->klog_start = klog_position();
+}
+
 static void case_ended(const struct sandbox_end *end)
 {
 	const struct planned *planned = find_planned(end->area, end->name);
@@ -378,6 +384,7 @@ static void start_sandboxes(const struct options *o)
 
 	sandbox_hooks = (struct sandbox_hooks){
 		.shared_size = sizeof(struct evidence),
+		.starting = case_starts,
 		.in_child = enter_child,
 		.ended = case_ended,
 		.interrupted = was_interrupted,
@@ -439,7 +446,9 @@ int main(int argc, char **argv)
 		die("%s", problem);
 	host_hold_vm();
 	start_sandboxes(&o);
+	problem = klog_open("/dev/kmsg");
 	run.host = host_facts(argc, argv);
+	json_object_set_new(run.host, "kernel_log", json_string(problem ? problem : "watched"));
 	run.records = json_array();
 	problem = reports_open(&run, o.out);
 	if (problem)

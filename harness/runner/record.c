@@ -2,6 +2,7 @@
 #include "runner/run.h"
 
 #include "names.h"
+#include "runner/klog.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -58,11 +59,7 @@ static bool is_printable(const char *s, size_t n)
 	return n != 3 || (memcmp(s, "\xe2\x80\xa8", 3) != 0 && memcmp(s, "\xe2\x80\xa9", 3) != 0);
 }
 
-/*
- * A JSON string of bytes that a case wrote: what is not UTF-8, and the control characters that XML
- * or YAML cannot hold, become \xNN, so that every report shows the same text.
- */
-static json_t *text(const char *bytes, size_t len)
+json_t *clean_text(const char *bytes, size_t len)
 {
 	char *clean = malloc(len * 4 + 1), *out = clean;
 	json_t *result;
@@ -88,7 +85,7 @@ static json_t *text(const char *bytes, size_t len)
 
 static json_t *field_text(const char *field)
 {
-	return text(field, strlen(field));
+	return clean_text(field, strlen(field));
 }
 
 static json_t *hex(uint64_t value)
@@ -149,7 +146,7 @@ static json_t *last_exits(const struct evidence *e)
 
 		describe_exit(event, buf, sizeof buf);
 		json_array_append_new(
-			array, event->vcpu_id ? json_sprintf("vCPU %u: %s", event->vcpu_id, buf)
+			array, event->vcpu_id ? json_sprintf("%s on vCPU %u", buf, event->vcpu_id)
 					      : json_string(buf));
 	}
 	return array;
@@ -195,8 +192,10 @@ static json_t *abnormal_end(const struct evidence *e, const struct sandbox_end *
 	return NULL;
 }
 
-static void add_state(json_t *record, const struct evidence *e)
+static void add_state(json_t *record, const struct evidence *e, pid_t pid)
 {
+	json_t *kernel_log = klog_since(e->klog_start, pid);
+
 	if (e->guest[0])
 		json_object_set_new(record, "guest", field_text(e->guest));
 	if (e->has_regs) {
@@ -207,6 +206,9 @@ static void add_state(json_t *record, const struct evidence *e)
 			json_object_set_new(record, "code", code_around_rip(e));
 	}
 	json_object_set_new(record, "last_exits", last_exits(e));
+	if (json_array_size(kernel_log))
+		json_object_set(record, "kernel_log", kernel_log);
+	json_decref(kernel_log);
 }
 
 json_t *make_record(const struct planned *planned, const struct sandbox_end *end)
@@ -245,9 +247,9 @@ json_t *make_record(const struct planned *planned, const struct sandbox_end *end
 		json_object_set_new(record, "got", field_text(e->got));
 	}
 	if (verdict != VERDICT_PASS && verdict != VERDICT_SKIP)
-		add_state(record, e);
+		add_state(record, e, end->pid);
 	if (end->output_len)
-		json_object_set_new(record, "output", text(end->output, end->output_len));
+		json_object_set_new(record, "output", clean_text(end->output, end->output_len));
 	if (end->output_lost)
 		json_object_set_new(record, "output_bytes_lost", json_integer(end->output_lost));
 	json_object_set_new(record, "kvm_runs", json_integer(e->exit_count));
@@ -337,6 +339,7 @@ json_t *diagnosis(const struct run *run, const json_t *record)
 	show_registers(object, "system_registers", record, "system_registers");
 	show_lines(object, "code", record, "code");
 	show(object, "last_exits", record, "last_exits");
+	show_lines(object, "kernel_log", record, "kernel_log");
 	show(object, "output", record, "output");
 	show(object, "output_bytes_lost", record, "output_bytes_lost");
 	json_object_set_new(object, "host", json_string(host_line(run->host, host, sizeof host)));

@@ -49,6 +49,12 @@ const char *verdict_name(enum verdict verdict);
 /* What the machine, kernel, KVM and this program are: host.json. */
 json_t *host_facts(int argc, char **argv);
 
+/*
+ * A JSON string of bytes that somebody else wrote: what is not UTF-8, and the control characters
+ * that XML or YAML cannot hold, become \xNN, so that every report shows the same text.
+ */
+json_t *clean_text(const char *bytes, size_t len);
+
 /* Makes the record of an ended case. */
 json_t *make_record(const struct planned *planned, const struct sandbox_end *end);
 

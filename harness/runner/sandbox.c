@@ -454,6 +454,7 @@ int bxf_spawn_struct(bxf_instance **instance, bxf_spawn_params params)
 	int result = s ? prepare(s, params, socket, output) : -ENOMEM;
 
 	if (result == 0) {
+		sandbox_hooks.starting(s->shared);
 		s->instance.time.start = now_ns();
 		result = start_child(s, params, socket[1], output[1]);
 	}
@@ -669,6 +670,7 @@ static void bury(struct sandbox *s)
 	sandbox_hooks.ended(&(struct sandbox_end){
 		.area = s->area,
 		.name = s->name,
+		.pid = (int)s->instance.pid,
 		.shared = s->shared,
 		.exit_status = s->instance.status.exit,
 		.signal = s->instance.status.signal,

@@ -21,11 +21,12 @@
 struct sandbox_end {
 	const char *area; /* Criterion's suite */
 	const char *name; /* Criterion's test */
-	void *shared;     /* the memory that sandbox_hooks.shared_size asked for */
-	int exit_status;  /* valid if signal is 0 */
-	int signal;       /* that killed it, or 0 */
-	bool timed_out;   /* killed by us: it ran longer than its time-out */
-	double seconds;   /* from just before fork to the end, wall time */
+	int pid;
+	void *shared;    /* the memory that sandbox_hooks.shared_size asked for */
+	int exit_status; /* valid if signal is 0 */
+	int signal;      /* that killed it, or 0 */
+	bool timed_out;  /* killed by us: it ran longer than its time-out */
+	double seconds;  /* from just before fork to the end, wall time */
 	const char *output;
 	size_t output_len;  /* bytes kept */
 	size_t output_lost; /* bytes beyond SANDBOX_OUTPUT_MAX */
@@ -34,6 +35,7 @@ struct sandbox_end {
 /* What the runner wants to know of; set before sandbox_start(). */
 struct sandbox_hooks {
 	size_t shared_size; /* memory shared between each case and the runner; zeroed at the start */
+	void (*starting)(void *shared); /* in the runner, before the case's process is there */
 	void (*in_child)(const char *area, const char *name, void *shared); /* before the case */
 	void (*ended)(const struct sandbox_end *end);
 	void (*interrupted)(void);     /* sandbox_interrupt() was called, all cases are killed */

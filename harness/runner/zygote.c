@@ -122,6 +122,19 @@ static void report_deaths(int signals)
 	}
 }
 
+/* Orphans die when their parents do, yet not at once: no process may outlive the run. */
+static void reap_rest(void)
+{
+	for (int tries = 0; tries < 100; tries++) {
+		pid_t pid = waitpid(-1, NULL, WNOHANG);
+
+		if (pid < 0)
+			return; /* nobody is left */
+		if (pid == 0)
+			usleep(10000);
+	}
+}
+
 static _Noreturn void zygote_main(void (*child_main)(struct zygote_request *), pid_t runner)
 {
 	struct pollfd fds[2] = { { .fd = requests, .events = POLLIN }, { .events = POLLIN } };
@@ -145,7 +158,8 @@ static _Noreturn void zygote_main(void (*child_main)(struct zygote_request *), p
 		if (fds[0].revents && !serve(child_main, &old, fds[1].fd))
 			break;
 	}
-	case_exit(EXIT_SUCCESS); /* children that are left die with us */
+	reap_rest();
+	case_exit(EXIT_SUCCESS);
 }
 
 /* In the runner. */
