@@ -92,6 +92,7 @@ HOST: dict[str, tuple[bool, Check]] = {
     "architecture": (True, text),
     "cpu": (True, text),
     "cpus_online": (True, count),
+    "timeout_scale": (True, real),
     "module_parameters": (True, object_of(r"kvm\w*\.\w+", text)),
     "capabilities": (True, object_of(r"KVM_CAP_\w+", integer)),
     "command": (True, list_of(text)),

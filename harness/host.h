@@ -41,6 +41,12 @@ const char *host_open(const char *path);
  */
 void host_hold_vm(void);
 
+/*
+ * How much longer than on a fast host a case may take: 1 there, up to 50 where making a VM takes 50
+ * times as long (an emulated kernel). The best of three, so that a busy host does not count as slow.
+ */
+double host_slowness(void);
+
 /* KVM_CHECK_EXTENSION on the system file descriptor: 0 if absent. */
 int host_cap(int cap);
 

@@ -26,7 +26,7 @@ struct options {
 	char **filters; /* NULL-terminated; none: every case that is not on request */
 	const char *out, *kvm;
 	long jobs, repeat;
-	double timeout_scale;
+	double timeout_scale; /* 0: as slow as this host is */
 	bool list, catalogue;
 };
 
@@ -66,7 +66,10 @@ static const char usage[] =
 	"  -l, --list             list the cases instead of running them\n"
 	"      --catalogue        list every case, its contract and its source, for tools\n"
 	"      --repeat=N         run each case N times\n"
-	"      --timeout-scale=F  allow the cases F times as long\n"
+	"      --strict           a known deviation that passes is a failure\n"
+	"      --no-skip          a skip is a failure: this host is to run everything\n"
+	"      --timeout-scale=F  allow the cases F times as long (default: as slow as this host\n"
+	"                         makes VMs, at most 50)\n"
 	"      --kvm=PATH         use PATH instead of /dev/kvm\n"
 	"      --version          print the version\n"
 	"  -h, --help             print this\n"
@@ -121,12 +124,14 @@ static int flush_stdout(int status)
 
 static struct options parse_options(int argc, char **argv)
 {
-	enum { CATALOGUE = 256, REPEAT, TIMEOUT_SCALE, KVM, VERSION };
+	enum { CATALOGUE = 256, STRICT, NO_SKIP, REPEAT, TIMEOUT_SCALE, KVM, VERSION };
 	static const struct option longs[] = {
 		{ "jobs", required_argument, NULL, 'j' },
 		{ "out", required_argument, NULL, 'o' },
 		{ "list", no_argument, NULL, 'l' },
 		{ "catalogue", no_argument, NULL, CATALOGUE },
+		{ "strict", no_argument, NULL, STRICT },
+		{ "no-skip", no_argument, NULL, NO_SKIP },
 		{ "repeat", required_argument, NULL, REPEAT },
 		{ "timeout-scale", required_argument, NULL, TIMEOUT_SCALE },
 		{ "kvm", required_argument, NULL, KVM },
@@ -138,7 +143,6 @@ static struct options parse_options(int argc, char **argv)
 		.kvm = "/dev/kvm",
 		.jobs = sysconf(_SC_NPROCESSORS_ONLN),
 		.repeat = 1,
-		.timeout_scale = 1,
 	};
 	int c;
 
@@ -155,6 +159,12 @@ static struct options parse_options(int argc, char **argv)
 			break;
 		case CATALOGUE:
 			o.catalogue = true;
+			break;
+		case STRICT:
+			run.strict = true;
+			break;
+		case NO_SKIP:
+			run.no_skip = true;
 			break;
 		case REPEAT:
 			o.repeat = parse_count("--repeat", optarg);
@@ -304,7 +314,7 @@ static void case_ended(const struct sandbox_end *end)
 {
 	const struct planned *planned = find_planned(end->area, end->name);
 
-	reports_add(&run, make_record(planned, end));
+	reports_add(&run, make_record(&run, planned, end));
 	terminal_progress(&run);
 }
 
@@ -446,9 +456,12 @@ int main(int argc, char **argv)
 		die("%s", problem);
 	host_hold_vm();
 	start_sandboxes(&o);
+	if (!o.timeout_scale)
+		o.timeout_scale = host_slowness();
 	problem = klog_open("/dev/kmsg");
 	run.host = host_facts(argc, argv);
 	json_object_set_new(run.host, "kernel_log", json_string(problem ? problem : "watched"));
+	json_object_set_new(run.host, "timeout_scale", json_real(o.timeout_scale));
 	run.records = json_array();
 	problem = reports_open(&run, o.out);
 	if (problem)

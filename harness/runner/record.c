@@ -211,42 +211,81 @@ static void add_state(json_t *record, const struct evidence *e, pid_t pid)
 	json_decref(kernel_log);
 }
 
-json_t *make_record(const struct planned *planned, const struct sandbox_end *end)
+/*
+ * What --strict and --no-skip make of a case that would be no failure otherwise. Returns what was
+ * expected, or NULL if the verdict stands; what came back is the record's reason.
+ */
+static const char *objection(const struct run *run, enum verdict verdict, const char *deviation)
+{
+	if (run->no_skip && verdict == VERDICT_SKIP)
+		return "this host runs the case (--no-skip)";
+	if (run->strict && verdict == VERDICT_PASS && deviation)
+		return "the known deviation is still there (--strict)";
+	return NULL;
+}
+
+/* Why a case was skipped, is known to fail, passes against expectation or ended in an error. */
+static json_t *reason_of(const struct evidence *e, const struct sandbox_end *end,
+			 enum verdict verdict, const char *deviation)
+{
+	if (verdict == VERDICT_KNOWN)
+		return json_string(deviation);
+	if (verdict == VERDICT_PASS && deviation)
+		return json_sprintf("passes, but is listed as a known deviation: %s", deviation);
+	if (verdict == VERDICT_ERROR && e->verdict != VERDICT_ERROR)
+		return abnormal_end(e, end);
+	return e->reason[0] ? field_text(e->reason) : NULL;
+}
+
+static enum verdict verdict_of(const struct evidence *e, const struct sandbox_end *end,
+			       const char *deviation)
+{
+	json_t *abnormal = abnormal_end(e, end);
+
+	if (abnormal) {
+		json_decref(abnormal);
+		return VERDICT_ERROR;
+	}
+	return e->verdict == VERDICT_FAIL && deviation ? VERDICT_KNOWN : (enum verdict)e->verdict;
+}
+
+/* Where the case ended, or where it stands if it ended by itself. */
+static json_t *place_of(const struct kvm_case *c, const struct evidence *e, bool ended_early)
+{
+	return json_sprintf("%s:%u", ended_early ? e->file : c->file,
+			    ended_early ? e->line : (unsigned)c->line);
+}
+
+json_t *make_record(const struct run *run, const struct planned *planned,
+		    const struct sandbox_end *end)
 {
 	const struct kvm_case *c = planned->c;
 	struct evidence *e = end->shared;
-	json_t *abnormal = abnormal_end(e, end);
 	const char *deviation = find_deviation(planned->id);
-	enum verdict verdict = abnormal ? VERDICT_ERROR : e->verdict;
-	bool ended_early = e->file[0] && !abnormal;
-	json_t *record;
-
-	if (verdict == VERDICT_FAIL && deviation)
-		verdict = VERDICT_KNOWN;
-	record = json_pack("{si ss ss sf so}", "schema", RECORD_SCHEMA, "case", planned->run_id,
-			   "verdict", verdict_name(verdict), "seconds", end->seconds, "at",
-			   json_sprintf("%s:%u", ended_early ? e->file : c->file,
-					ended_early ? e->line : (unsigned)c->line));
+	enum verdict verdict = verdict_of(e, end, deviation);
+	const char *objected = objection(run, verdict, deviation);
+	json_t *reason = reason_of(e, end, verdict, deviation);
+	bool abnormal = verdict == VERDICT_ERROR && e->verdict != VERDICT_ERROR;
+	json_t *record = json_pack("{si ss ss sf so}", "schema", RECORD_SCHEMA, "case",
+				   planned->run_id, "verdict",
+				   objected ? "fail" : verdict_name(verdict), "seconds",
+				   end->seconds, "at", place_of(c, e, e->file[0] && !abnormal));
 
 	if (strcmp(planned->run_id, planned->id) != 0)
 		json_object_set_new(record, "filter", json_string(planned->id));
 	if (c->contract)
 		json_object_set_new(record, "contract", json_string(c->contract));
-	if (abnormal)
-		json_object_set_new(record, "reason", abnormal);
-	else if (verdict == VERDICT_KNOWN)
-		json_object_set_new(record, "reason", json_string(deviation));
-	else if (verdict == VERDICT_PASS && deviation)
-		json_object_set_new(
-			record, "reason",
-			json_sprintf("passes, but is listed as a known deviation: %s", deviation));
-	else if (e->reason[0])
-		json_object_set_new(record, "reason", field_text(e->reason));
-	if (e->verdict == VERDICT_FAIL && !abnormal) {
+	if (objected) {
+		json_object_set_new(record, "expected", json_string(objected));
+		json_object_set_new(record, "got", reason);
+	} else if (reason) {
+		json_object_set_new(record, "reason", reason);
+	}
+	if (verdict == VERDICT_FAIL || verdict == VERDICT_KNOWN) {
 		json_object_set_new(record, "expected", field_text(e->expected));
 		json_object_set_new(record, "got", field_text(e->got));
 	}
-	if (verdict != VERDICT_PASS && verdict != VERDICT_SKIP)
+	if (objected || (verdict != VERDICT_PASS && verdict != VERDICT_SKIP))
 		add_state(record, e, end->pid);
 	if (end->output_len)
 		json_object_set_new(record, "output", clean_text(end->output, end->output_len));

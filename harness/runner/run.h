@@ -37,7 +37,8 @@ struct run {
 	json_t *records;       /* array, in the order in which the cases ended */
 	double seconds;        /* wall time, set at the end */
 	const char *stopped;   /* why it ended before all cases did, or NULL */
-	const char *lost;      /* the first report that could not be written, or NULL */
+	bool strict, no_skip;
+	const char *lost; /* the first report that could not be written, or NULL */
 	int lost_errno;
 };
 
@@ -56,7 +57,8 @@ json_t *host_facts(int argc, char **argv);
 json_t *clean_text(const char *bytes, size_t len);
 
 /* Makes the record of an ended case. */
-json_t *make_record(const struct planned *planned, const struct sandbox_end *end);
+json_t *make_record(const struct run *run, const struct planned *planned,
+		    const struct sandbox_end *end);
 
 /*
  * The guest's code around RIP, an array of lines: address, label, instruction and its line in

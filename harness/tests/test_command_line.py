@@ -33,7 +33,8 @@ class Options(unittest.TestCase):
         for flag in ("--help", "-h"):
             done = run(KVMSPEC, flag)
             self.assertEqual((done.returncode, done.stderr), (PASS, ""))
-            for option in ("--jobs", "--out", "--list", "--repeat", "--timeout-scale", "--kvm",
+            for option in ("--jobs", "--out", "--list", "--repeat", "--timeout-scale", "--kvm", "--strict",
+                           "--no-skip",
                            "--version", "--help", "Exit status"):
                 self.assertIn(option, done.stdout)
 
@@ -106,6 +107,28 @@ class Options(unittest.TestCase):
             done = run(BROKEN, f"--jobs={jobs}", "--out", out, "needs", "known")
             self.assertEqual(done.returncode, FAILED, done.stderr)
             self.assertEqual(len(support.Results(out).records), 12)
+
+    def test_strict_and_no_skip(self):
+        cases = {"known/passes": "pass", "endings/skips": "skip", "endings/passes": "pass"}
+        out = scratch()
+        done = run(BROKEN, "--out", out, *cases)
+        self.assertEqual(done.returncode, PASS, done.stderr)
+        done = run(BROKEN, "--strict", "--no-skip", "--out", out, *cases)
+        self.assertEqual(done.returncode, FAILED, done.stderr)
+        found = support.Results(out).by_case
+        self.assertEqual({name: record["verdict"] for name, record in found.items()},
+                         {**cases, "known/passes": "fail", "endings/skips": "fail"})
+        self.assertIn("--strict", found["known/passes"]["expected"])
+        self.assertIn("passes, but is listed", found["known/passes"]["got"])
+        self.assertIn("--no-skip", found["endings/skips"]["expected"])
+        self.assertEqual(found["endings/skips"]["got"], "there is no moon here")
+        self.assertEqual(support.validate(out).returncode, 0)
+
+    def test_timeout_scale_follows_the_host(self):
+        out = scratch()
+        run(BROKEN, "--out", out, "endings/passes")
+        scale = support.Results(out).host["timeout_scale"]
+        self.assertTrue(1 <= scale <= 50, scale)
 
     def test_timeout_scale(self):
         out = scratch()
