@@ -74,6 +74,8 @@ json_t *klog_since(uint64_t position, pid_t pid)
 {
 	json_t *array = json_array();
 
+	if (!lines)
+		return array;
 	read_new();
 	if (count - position > KLOG_LINES)
 		position = count - KLOG_LINES;
