@@ -44,6 +44,9 @@ GUESTS := $(sort $(foreach m,$(MODES),$(addprefix $(m)/,$(ANY) $(basename $(notd
 GUEST_ELFS := $(GUESTS:%=$(BUILD)/guests/%.elf)
 GUEST_OBJECTS := $(GUESTS:%=$(BUILD)/guests/%.embedded.o)
 
+# What compiles waits for `make deps` if both were asked for.
+AFTER_DEPS := $(filter deps,$(MAKECMDGOALS))
+
 .SUFFIXES:
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -59,22 +62,22 @@ $(BUILD)/%.o: %.c $(BUILD)/capabilities.inc
 	$(call say,CC,$@)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/catalogue.o: harness/embed_catalogue.S cases/contracts.tsv cases/deviations.tsv
+$(BUILD)/catalogue.o: harness/embed_catalogue.S cases/contracts.tsv cases/deviations.tsv | $(AFTER_DEPS)
 	@mkdir -p $(@D)
 	$(call say,AS,$@)
 	$(Q)$(CC) -c -o $@ $<
 
 # Every capability that the headers know, for host.json.
-$(BUILD)/capabilities.inc: harness/kvm_compat.h
+$(BUILD)/capabilities.inc: harness/kvm_compat.h | $(AFTER_DEPS)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -E -dM $< | sed -nE 's/^#define (KVM_CAP_[A-Z0-9_]+) [0-9]+$$/CAPABILITY(\1)/p' | sort > $@
 
 define GUEST_MODE
-$(BUILD)/guests/$1/%.o: guests/$1/%.S $$(wildcard guests/*.h)
+$(BUILD)/guests/$1/%.o: guests/$1/%.S $$(wildcard guests/*.h) | $(AFTER_DEPS)
 	@mkdir -p $$(@D)
 	$$(call say,GUEST,$$@)
 	$$(Q)$(CC) -m$(BITS_$1) -g -DMODE_$1 -Iguests -c -o $$@ $$<
-$(BUILD)/guests/$1/%.o: guests/any/%.S $$(wildcard guests/*.h)
+$(BUILD)/guests/$1/%.o: guests/any/%.S $$(wildcard guests/*.h) | $(AFTER_DEPS)
 	@mkdir -p $$(@D)
 	$$(call say,GUEST,$$@)
 	$$(Q)$(CC) -m$(BITS_$1) -g -DMODE_$1 -Iguests -c -o $$@ $$<
@@ -92,9 +95,6 @@ RUN = $(BUILD)/kvmspec $(RUN_OPTIONS)
 deps: ## install what is needed (Debian packages; says how where it cannot)
 	@ci/deps
 
-# What compiles first waits for `make deps` if both were asked for.
-$(BUILD)/capabilities.inc: | $(filter deps,$(MAKECMDGOALS))
-
 check: $(BUILD)/kvmspec ## run the cases against this host's KVM
 	@$(RUN) $(if $(FILTER),'$(FILTER)')
 
@@ -110,7 +110,7 @@ stress: $(BUILD)/kvmspec ## run what takes minutes: a million kicks
 bench: $(BUILD)/kvmspec $(BUILD)/bare ## measure what a case costs, against a bare program
 	@$(PYTHON) ci/bench.py $^
 
-$(BUILD)/bare: harness/bench/bare.c
+$(BUILD)/bare: harness/bench/bare.c | $(AFTER_DEPS)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $<
 

@@ -15,12 +15,13 @@ GUEST(prot32, user_hypercall);
 #define GPA_RANGE_BIT     (1 << KVM_HC_MAP_GPA_RANGE)
 #define IOPL_3            (3 << 12)
 
-/* AMD's CPUs have VMMCALL, Intel's VMCALL; KVM_GET_SUPPORTED_CPUID names the vendor. */
+/* AMD's CPUs and Hygon's have VMMCALL, Intel's VMCALL; KVM_GET_SUPPORTED_CPUID names the vendor. */
 static bool is_amd(void)
 {
 	for (unsigned i = 0; i < host.cpuid->nent; i++)
 		if (host.cpuid->entries[i].function == 0)
-			return memcmp(&host.cpuid->entries[i].ebx, "Auth", 4) == 0;
+			return memcmp(&host.cpuid->entries[i].ebx, "Auth", 4) == 0 ||
+			       memcmp(&host.cpuid->entries[i].ebx, "Hygo", 4) == 0;
 	error("KVM_GET_SUPPORTED_CPUID has no leaf 0");
 }
 

@@ -84,7 +84,11 @@ static void stop_and_continue_me(void)
 {
 	pid_t me = getpid();
 
-	if (fork() == 0) {
+	pid_t child = fork();
+
+	if (child < 0)
+		error("fork: %s", strerror(errno));
+	if (child == 0) {
 		for (;;) {
 			sleep_us(1000);
 			kill(me, SIGSTOP);
@@ -410,6 +414,8 @@ static int status_of_child_hit_by(int sig)
 	int status = 0;
 	pid_t child = fork();
 
+	if (child < 0)
+		error("fork: %s", strerror(errno));
 	if (child == 0) {
 		struct vcpu *vcpu = boot(A_SPINNING_GUEST);
 

@@ -3,7 +3,7 @@
  * Cases.
  *
  *	CASE(immediate_exit, run_returns_eintr_before_guest_entry,
- *	     .contract = "run.immediate_exit.eintr", .each_mode = spin,
+ *	     .contract = "run.immediate_exit.before_entry", .each_mode = spin,
  *	     .needs = { CAP(KVM_CAP_IMMEDIATE_EXIT) })
  *	{
  *		struct vcpu *vcpu = boot(guest);

@@ -22,4 +22,8 @@ CONCAT(guest_, NAME):
 	.quad	title
 	.long	MODE, 0
 	.quad	elf, elf_end
+
+	/* a list of all, for guest_is_image() */
+	.section guest_images, "aw"
+	.quad	CONCAT(guest_, NAME)
 	.section .note.GNU-stack, "", @progbits

@@ -26,7 +26,7 @@ enum verdict {
 #define EVIDENCE_EXITS  16  /* the last returns of KVM_RUN */
 #define EVIDENCE_UNION  64  /* bytes of kvm_run's exit union that are kept */
 #define EVIDENCE_CODE   128 /* bytes of guest code around RIP */
-#define EVIDENCE_ERRNOS 134 /* 0: success; EHWPOISON (133) is the highest */
+#define EVIDENCE_ERRNOS 135 /* 0: success; EHWPOISON (133) is the highest; the last: any other */
 
 /* One return of KVM_RUN. */
 struct exit_event {

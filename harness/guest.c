@@ -12,6 +12,17 @@ const char *const cpu_mode_names[MODE_COUNT] = {
 	[MODE_LONG64] = "long64",
 };
 
+extern const struct guest_image *const __start_guest_images[], *const __stop_guest_images[];
+
+bool guest_is_image(const struct guest_image *image)
+{
+	for (const struct guest_image *const *i = __start_guest_images; i < __stop_guest_images;
+	     i++)
+		if (*i == image)
+			return true;
+	return false;
+}
+
 Elf *guest_open_elf(const struct guest_image *image)
 {
 	elf_version(EV_CURRENT);

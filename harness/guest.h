@@ -53,6 +53,9 @@ struct Elf *guest_open_elf(const struct guest_image *image);
  */
 const char *guest_load(const struct guest_image *image, void *memory, size_t size, uint64_t *entry);
 
+/* Whether the pointer is that of an image in this program. */
+bool guest_is_image(const struct guest_image *image);
+
 /* Finds a label. Returns false if the image has none of that name. */
 bool guest_find_symbol(const struct guest_image *image, const char *label, uint64_t *address);
 

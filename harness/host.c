@@ -63,15 +63,18 @@ static const char *explain_open(const char *path, int err)
 	return problem;
 }
 
-static void find_cpu(void)
+/* The value of the first line of /proc/cpuinfo that begins with key. */
+static void read_cpuinfo(const char *key, char *buf, size_t size)
 {
 	FILE *f = fopen("/proc/cpuinfo", "re");
-	char line[256];
+	char line[4096];
 
 	while (f && fgets(line, sizeof line, f)) {
-		if (strncmp(line, "model name", 10) == 0 && strchr(line, ':')) {
+		const char *value = strchr(line, ':');
+
+		if (strncmp(line, key, strlen(key)) == 0 && value) {
 			line[strcspn(line, "\n")] = '\0';
-			snprintf(host.cpu, sizeof host.cpu, "%s", strchr(line, ':') + 2);
+			snprintf(buf, size, "%s", value[1] ? value + 2 : "");
 			break;
 		}
 	}
@@ -79,17 +82,27 @@ static void find_cpu(void)
 		fclose(f);
 }
 
+/*
+ * Built-in code shows under /sys/module whether it is in use or not: if there are several, the CPU's
+ * flag decides between them.
+ */
 static void find_vendor(void)
 {
-	static const char *const modules[] = { "kvm_amd", "kvm_intel", "kvm_pvm" };
+	static const struct {
+		const char *module, *flag;
+	} vendors[] = { { "kvm_amd", " svm" }, { "kvm_intel", " vmx" }, { "kvm_pvm", NULL } };
+	int found = 0;
 
 	snprintf(host.vendor, sizeof host.vendor, "kvm");
-	for (size_t i = 0; i < sizeof modules / sizeof *modules; i++) {
+	for (size_t i = 0; i < sizeof vendors / sizeof *vendors; i++) {
 		char path[64];
 
-		snprintf(path, sizeof path, "/sys/module/%s", modules[i]);
-		if (access(path, F_OK) == 0)
-			snprintf(host.vendor, sizeof host.vendor, "%s", modules[i]);
+		snprintf(path, sizeof path, "/sys/module/%s", vendors[i].module);
+		if (access(path, F_OK) != 0)
+			continue;
+		if (found++ && !(vendors[i].flag && strstr(host.cpu_flags, vendors[i].flag)))
+			continue;
+		snprintf(host.vendor, sizeof host.vendor, "%s", vendors[i].module);
 	}
 }
 
@@ -113,19 +126,20 @@ const char *host_open(const char *path)
 {
 	struct utsname uts;
 	const char *engine = getenv("KVMSPEC_ENGINE");
-	int version;
+	int version, size;
 
 	host.engine = engine && *engine ? engine : "host";
 	uname(&uts);
 	snprintf(host.kernel, sizeof host.kernel, "%s", uts.release);
-	find_cpu();
+	read_cpuinfo("model name", host.cpu, sizeof host.cpu);
+	read_cpuinfo("flags", host.cpu_flags, sizeof host.cpu_flags);
 	find_vendor();
 
 	host.kvm.kvm_fd.fd = open(path, O_RDWR | O_CLOEXEC);
 	if (host.kvm.kvm_fd.fd < 0)
 		return explain_open(path, errno);
 	version = x_try(&host.kvm, KVM_GET_API_VERSION);
-	if (version == -ENOTTY || version == -EINVAL) {
+	if (version < 0) {
 		snprintf(problem, sizeof problem, "%s is not KVM: KVM_GET_API_VERSION fails (%s)",
 			 path, strerror(-version));
 		return problem;
@@ -137,7 +151,14 @@ const char *host_open(const char *path)
 			 path, version, KVM_API_VERSION);
 		return problem;
 	}
-	host.run_size = x_try(&host.kvm, KVM_GET_VCPU_MMAP_SIZE);
+	size = x_try(&host.kvm, KVM_GET_VCPU_MMAP_SIZE);
+	if (size < (int)sizeof(struct kvm_run)) {
+		snprintf(problem, sizeof problem, "%s: KVM_GET_VCPU_MMAP_SIZE returns %d", path,
+			 size);
+		return problem;
+	}
+	host.run_size = size;
+	host.has_tss_addr = x_try(&host.kvm, KVM_CHECK_EXTENSION, KVM_CAP_SET_TSS_ADDR) > 0;
 	return read_supported_cpuid();
 }
 

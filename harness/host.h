@@ -21,6 +21,8 @@ struct host {
 		[32]; /* the vendor module: "kvm_amd", "kvm_intel", "kvm_pvm", or "kvm" if built in */
 	char kernel[96];          /* uname -r */
 	char cpu[96];             /* /proc/cpuinfo's model name */
+	char cpu_flags[4096];     /* /proc/cpuinfo's flags */
+	bool has_tss_addr;        /* KVM_CAP_SET_TSS_ADDR */
 	const char *engine;       /* $KVMSPEC_ENGINE: "host" unless a lab sets it */
 	size_t run_size;          /* KVM_GET_VCPU_MMAP_SIZE, bytes */
 	struct kvm_cpuid2 *cpuid; /* KVM_GET_SUPPORTED_CPUID */

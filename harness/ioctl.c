@@ -22,7 +22,8 @@ struct evidence *evidence = &nobody_reads_this;
 
 static void record(enum ioctl_index which, int err)
 {
-	uint16_t *count = &evidence->ioctls[which][err < EVIDENCE_ERRNOS ? err : 0];
+	uint16_t *count =
+		&evidence->ioctls[which][err < EVIDENCE_ERRNOS ? err : EVIDENCE_ERRNOS - 1];
 	uint16_t seen = __atomic_load_n(count, __ATOMIC_RELAXED);
 
 	if (seen < UINT16_MAX) /* two threads may lose a count, never make one up */

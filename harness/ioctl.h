@@ -55,7 +55,6 @@ extern const struct ioctl_info ioctl_table[IOCTL_COUNT];
 
 /*
  * Issues the ioctl and records what it returned. Returns its result, or -errno.
- * where: "file:line" of the case, for the trace.
  */
 int kvm_ioctl(const struct kvm_fd *fd, enum ioctl_index which, unsigned long arg);
 

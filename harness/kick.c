@@ -120,7 +120,7 @@ void wait_for_progress(volatile uint32_t *counter)
 	}
 }
 
-/* 'R', 'S', 'T', ...: proc(5), /proc/pid/stat. The name before it ends with the last ')'. */
+/* 'R', 'S', 'T', ... or '?' for a thread that is gone: proc(5), /proc/pid/stat. The name before it ends with the last ')'. */
 static char thread_state(pid_t tid)
 {
 	char path[64], line[256] = "";
@@ -129,17 +129,21 @@ static char thread_state(pid_t tid)
 
 	snprintf(path, sizeof path, "/proc/self/task/%d/stat", tid);
 	f = fopen(path, "re");
-	if (!f || !fgets(line, sizeof line, f))
-		error("cannot read %s", path);
-	fclose(f);
+	if (f && !fgets(line, sizeof line, f))
+		line[0] = '\0';
+	if (f)
+		fclose(f);
 	end = strrchr(line, ')');
 	return end ? end[2] : '?';
 }
 
 void wait_until_asleep(struct vcpu *vcpu)
 {
-	while (!vcpu_is_running(vcpu) || thread_state(vcpu->runner) != 'S')
+	pid_t runner;
+
+	do
 		sleep_us(50);
+	while (!(runner = vcpu_runner(vcpu)) || thread_state(runner) != 'S');
 }
 
 pthread_t call_on_thread(void *(*fn)(void *), void *arg)

@@ -42,6 +42,8 @@ struct vm *vm_create(void)
 	struct vm *vm = must_alloc(sizeof *vm);
 
 	vm->kvm_fd = (struct kvm_fd){ .fd = x(&host.kvm, KVM_CREATE_VM), .kind = FD_VM };
+	if (host.has_tss_addr) /* required on Intel (api.rst, KVM_SET_TSS_ADDR); others ignore it */
+		x(vm, KVM_SET_TSS_ADDR, TSS_ADDR);
 	return vm;
 }
 
@@ -162,9 +164,9 @@ int vcpu_run(struct vcpu *vcpu)
 	return result;
 }
 
-bool vcpu_is_running(const struct vcpu *vcpu)
+pid_t vcpu_runner(const struct vcpu *vcpu)
 {
-	return __atomic_load_n(&vcpu->runner, __ATOMIC_SEQ_CST) != 0;
+	return __atomic_load_n(&vcpu->runner, __ATOMIC_SEQ_CST);
 }
 
 static void do_nothing(int sig)

@@ -25,8 +25,9 @@
 #define RAM_SIZE    0x80000ul /* 512 KiB, at GPA 0 */
 #define IMAGE_BASE  0x1000ul  /* guests are linked here (guests/guest.ld) */
 #define STACK_TOP   0x8000ul
-#define PAGE_TABLES 0x70000ul /* page directory, or PML4, PDPT and PD */
-#define MMIO_BASE   0xd0000ul /* in the hole, and within reach of a real-mode segment */
+#define PAGE_TABLES 0x70000ul    /* page directory, or PML4, PDPT and PD */
+#define MMIO_BASE   0xd0000ul    /* in the hole, and within reach of a real-mode segment */
+#define TSS_ADDR    0xfffbd000ul /* three pages below 4 GiB that KVM may use */
 #define RAM_SLOT    0
 
 #define VCPUS_MAX 64
@@ -93,8 +94,8 @@ uint64_t guest_symbol(const struct vcpu *vcpu, const char *label);
 /* KVM_RUN once. Returns 0, or -errno. The exit is in vcpu->run. */
 int vcpu_run(struct vcpu *vcpu);
 
-/* Whether a thread is in vcpu_run() with this vCPU. */
-bool vcpu_is_running(const struct vcpu *vcpu);
+/* The thread that is in vcpu_run() with this vCPU, or 0. */
+pid_t vcpu_runner(const struct vcpu *vcpu);
 
 /*
  * For a case that ends: takes the vCPU out of KVM_RUN, where every other ioctl would wait for it,

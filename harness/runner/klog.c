@@ -11,13 +11,15 @@
 #define LINE_BYTES 512
 
 static int fd = -1;
+static bool (*is_case_process)(pid_t pid);
 static char (*lines)[LINE_BYTES]; /* a ring of KLOG_LINES */
 static uint64_t count;            /* lines read so far: the position */
 
-const char *klog_open(const char *path)
+const char *klog_open(const char *path, bool (*is_case)(pid_t))
 {
 	static char reason[256];
 
+	is_case_process = is_case;
 	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0 || lseek(fd, 0, SEEK_END) < 0) {
 		snprintf(reason, sizeof reason, "%s: %s", path, strerror(errno));
@@ -58,16 +60,19 @@ uint64_t klog_position(void)
 	return count;
 }
 
-/* The process that a line of KVM's is about, or 0 if it does not say. */
-static pid_t process_in(const char *line)
+/* Whether a line of KVM's names another case's process: "kvm [123]: …", "kvm-pvm: pid 123 …". */
+static bool is_anothers(const char *line, pid_t pid)
 {
-	static const char *const forms[] = { "kvm [%d]", "kvm-%*[a-z]: pid %d", "kvm: pid %d" };
-	int pid;
+	static const char *const forms[] = { "kvm [", "pid " };
 
-	for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
-		if (sscanf(line, forms[i], &pid) == 1)
-			return pid;
-	return 0;
+	for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+		const char *at = strstr(line, forms[i]);
+		pid_t about = at ? atoi(at + strlen(forms[i])) : 0;
+
+		if (about && about != pid && is_case_process(about))
+			return true;
+	}
+	return false;
 }
 
 json_t *klog_since(uint64_t position, pid_t pid)
@@ -81,9 +86,8 @@ json_t *klog_since(uint64_t position, pid_t pid)
 		position = count - KLOG_LINES;
 	for (; position < count; position++) {
 		const char *line = lines[position % KLOG_LINES];
-		pid_t about = process_in(line);
 
-		if (!about || about == pid)
+		if (!is_anothers(line, pid))
 			json_array_append_new(array, clean_text(line, strlen(line)));
 	}
 	return array;

@@ -458,7 +458,7 @@ int main(int argc, char **argv)
 	start_sandboxes(&o);
 	if (!o.timeout_scale)
 		o.timeout_scale = host_slowness();
-	problem = klog_open("/dev/kmsg");
+	problem = klog_open("/dev/kmsg", sandbox_is_case);
 	run.host = host_facts(argc, argv);
 	json_object_set_new(run.host, "kernel_log", json_string(problem ? problem : "watched"));
 	json_object_set_new(run.host, "timeout_scale", json_real(o.timeout_scale));

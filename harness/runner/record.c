@@ -166,7 +166,10 @@ static json_t *ioctl_results(const struct evidence *e)
 				results = json_object();
 				json_object_set_new(object, ioctl_table[i].name, results);
 			}
-			json_object_set_new(results, err ? errno_name(err) : "ok",
+			json_object_set_new(results,
+					    err == 0                     ? "ok"
+					    : err == EVIDENCE_ERRNOS - 1 ? "other"
+									 : errno_name(err),
 					    json_integer(e->ioctls[i][err]));
 		}
 	}
@@ -176,6 +179,10 @@ static json_t *ioctl_results(const struct evidence *e)
 /* How a process ended that should have ended otherwise; NULL if it ended as its verdict says. */
 static json_t *abnormal_end(const struct evidence *e, const struct sandbox_end *end)
 {
+	if (end->stuck)
+		return json_sprintf("does not die of SIGKILL: it waits in the kernel (see "
+				    "/proc/%d/stack)",
+				    end->pid);
 	if (end->timed_out)
 		return json_sprintf("time-out: killed after %.1f s%s", end->seconds,
 				    e->exit_count ? ""
@@ -256,11 +263,26 @@ static json_t *place_of(const struct kvm_case *c, const struct evidence *e, bool
 			    ended_early ? e->line : (unsigned)c->line);
 }
 
+/* A case that went wild may have written anything here; nothing of it may harm the runner. */
+static struct evidence *sanitise(struct evidence *e)
+{
+	if (e->verdict > VERDICT_ERROR)
+		e->verdict = VERDICT_RUNNING;
+	if (e->code_size > EVIDENCE_CODE)
+		e->code_size = 0;
+	if (e->has_regs && !guest_is_image(e->image))
+		e->code_size = 0;
+	e->file[sizeof e->file - 1] = e->expected[sizeof e->expected - 1] = '\0';
+	e->got[sizeof e->got - 1] = e->reason[sizeof e->reason - 1] = '\0';
+	e->guest[sizeof e->guest - 1] = e->rip_label[sizeof e->rip_label - 1] = '\0';
+	return e;
+}
+
 json_t *make_record(const struct run *run, const struct planned *planned,
 		    const struct sandbox_end *end)
 {
 	const struct kvm_case *c = planned->c;
-	struct evidence *e = end->shared;
+	struct evidence *e = sanitise(end->shared);
 	const char *deviation = find_deviation(planned->id);
 	enum verdict verdict = verdict_of(e, end, deviation);
 	const char *objected = objection(run, verdict, deviation);

@@ -230,6 +230,9 @@ static bxf_context read_context(const char *p, const char *end)
 
 /* Sandboxes. */
 
+#define STUCK_AFTER 5000000000ull /* ns from SIGKILL, or from the time-out */
+#define SPARE_SLOTS 16            /* for what is stuck and keeps its own */
+
 struct sandbox {
 	struct bxf_instance_s instance; /* first: Criterion holds pointers to it */
 	struct sandbox *next;
@@ -242,6 +245,7 @@ struct sandbox {
 	bool buried;                 /* its record is made */
 	bool has_mail;               /* messages may be there to be read */
 	bool is_dead;                /* its process has ended */
+	bool is_stuck;               /* … or never will: it does not die of SIGKILL */
 	bool told;                   /* Criterion knows that the case has ended … */
 	bool released;               /* … and has no use for this any more */
 	void *shared;
@@ -299,7 +303,7 @@ static void child_main(struct zygote_request *r)
 
 int sandbox_start(size_t jobs)
 {
-	slot_count = jobs + sandbox_hooks.dying_max;
+	slot_count = jobs + sandbox_hooks.dying_max + SPARE_SLOTS;
 	slot_taken = calloc(slot_count, sizeof *slot_taken);
 	slots = mmap(NULL, slot_count * sandbox_hooks.shared_size, PROT_READ | PROT_WRITE,
 		     MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -341,7 +345,7 @@ static void free_sandbox(struct sandbox *s)
 	}
 	close_fd(&s->messages);
 	close_fd(&s->output);
-	if (s->shared)
+	if (s->shared && !s->is_stuck)
 		give_slot(s->shared);
 	free(s->area);
 	free(s->name);
@@ -401,8 +405,8 @@ static void kill_all(void)
 	for (struct sandbox *s = sandboxes; s; s = s->next)
 		if (!s->is_dead)
 			kill_case(s);
-	while (any_lives()) {
-		poll(&f, 1, -1);
+	for (unsigned long long start = now_ns(); any_lives() && now_ns() - start < STUCK_AFTER;) {
+		poll(&f, 1, 200);
 		read_deaths();
 	}
 	zygote_stop();
@@ -675,6 +679,7 @@ static void bury(struct sandbox *s)
 		.exit_status = s->instance.status.exit,
 		.signal = s->instance.status.signal,
 		.timed_out = s->instance.status.timed_out,
+		.stuck = s->is_stuck,
 		.seconds = s->instance.time.elapsed / 1e9,
 		.output = s->output_data,
 		.output_len = s->output_len,
@@ -686,18 +691,33 @@ static void bury(struct sandbox *s)
 		free_sandbox(s);
 }
 
-/* Kills what is overdue; returns the milliseconds until the next deadline, at most 200. */
+/* SIGKILL cannot end a process that waits in the kernel for ever; the run goes on without it. */
+static void give_up(struct sandbox *s)
+{
+	s->is_stuck = true;
+	s->is_dead = true;
+	s->wait_status = SIGKILL;
+}
+
+/*
+ * Kills what is overdue, and gives up what does not die. A case that has ended is not overdue: what
+ * is left is the kernel's work. Returns the milliseconds until the next look, at most 200.
+ */
 static int enforce_deadlines(void)
 {
 	unsigned long long now = now_ns();
 	int wait_ms = 200;
 
 	for (struct sandbox *s = sandboxes; s; s = s->next) {
-		if (!s->deadline || s->is_dead || s->instance.status.timed_out)
+		if (!s->deadline || s->is_dead)
 			continue;
-		if (now >= s->deadline) {
-			s->instance.status.timed_out = 1;
-			kill_case(s);
+		if (now >= s->deadline + STUCK_AFTER) {
+			give_up(s);
+		} else if (now >= s->deadline) {
+			if (s->messages >= 0 && !s->instance.status.timed_out) {
+				s->instance.status.timed_out = 1;
+				kill_case(s);
+			}
 		} else if ((s->deadline - now) / 1000000 < (unsigned)wait_ms) {
 			wait_ms = (s->deadline - now) / 1000000 + 1;
 		}
@@ -815,12 +835,24 @@ static int receive_from_any(void **out)
 
 void sandbox_wait_all(void)
 {
+	for (struct sandbox *s = sandboxes; s; s = s->next) {
+		close_fd(&s->messages); /* Criterion reads no more */
+		s->told = s->released = true;
+	}
 	while (sandboxes) {
 		heed_interrupt();
 		if (!bury_one())
 			wait_for_sandboxes();
 	}
 	zygote_stop();
+}
+
+bool sandbox_is_case(pid_t pid)
+{
+	for (struct sandbox *s = sandboxes; s; s = s->next)
+		if (s->instance.pid == (bxf_pid)pid)
+			return true;
+	return false;
 }
 
 /* Criterion's encoded «acknowledged»: field 1, status OK = 0. */

@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 /* Output that a case wrote to its standard streams: the beginning is kept, the rest counted. */
 #define SANDBOX_OUTPUT_MAX 16384
@@ -25,6 +26,7 @@ struct sandbox_end {
 	void *shared;    /* the memory that sandbox_hooks.shared_size asked for */
 	int exit_status; /* valid if signal is 0 */
 	int signal;      /* that killed it, or 0 */
+	bool stuck;      /* SIGKILL did not end it: it waits in the kernel */
 	bool timed_out;  /* killed by us: it ran longer than its time-out */
 	double seconds;  /* from just before fork to the end, wall time */
 	const char *output;
@@ -55,6 +57,9 @@ int sandbox_start(size_t jobs);
 
 /* Waits for the cases that Criterion need not wait for; call it after criterion_run_all_tests(). */
 void sandbox_wait_all(void);
+
+/* Whether this is the process of a case that runs, or that was just buried. */
+bool sandbox_is_case(pid_t pid);
 
 /* Asks the loop to kill every case and call hooks.interrupted; may be called by a signal handler. */
 void sandbox_interrupt(void);

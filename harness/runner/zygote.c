@@ -65,15 +65,19 @@ static ssize_t do_receive(int fd, struct msghdr *message)
 
 /* In the zygote. */
 
-static void reset_signals(const sigset_t *mask)
+/* Whoever started the run may block or ignore signals; cases begin without that. */
+static void reset_signals(void)
 {
-	sigprocmask(SIG_SETMASK, mask, NULL);
-	signal(SIGPIPE, SIG_DFL);
-	signal(SIGXFSZ, SIG_DFL);
+	sigset_t none;
+
+	for (int sig = 1; sig < _NSIG; sig++)
+		signal(sig, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 /* Answers one request. Returns false when the runner has gone. */
-static bool serve(void (*child_main)(struct zygote_request *), const sigset_t *mask, int signals)
+static bool serve(void (*child_main)(struct zygote_request *), int signals)
 {
 	static char buffer[ZYGOTE_REQUEST_MAX];
 	struct zygote_request request = { .data = buffer, .size = sizeof buffer };
@@ -91,7 +95,7 @@ static bool serve(void (*child_main)(struct zygote_request *), const sigset_t *m
 		close(requests);
 		close(deaths);
 		close(signals);
-		reset_signals(mask);
+		reset_signals();
 		child_main(&request);
 		_exit(EXIT_FAILURE);
 	}
@@ -138,7 +142,7 @@ static void reap_rest(void)
 static _Noreturn void zygote_main(void (*child_main)(struct zygote_request *), pid_t runner)
 {
 	struct pollfd fds[2] = { { .fd = requests, .events = POLLIN }, { .events = POLLIN } };
-	sigset_t child, old;
+	sigset_t child;
 
 	setpgid(0, 0); /* Ctrl-C is for the runner */
 	die_with_parent();
@@ -148,14 +152,14 @@ static _Noreturn void zygote_main(void (*child_main)(struct zygote_request *), p
 	pthread_atfork(NULL, NULL, die_with_parent); /* cases, and what they fork themselves */
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);
-	sigprocmask(SIG_BLOCK, &child, &old);
+	sigprocmask(SIG_BLOCK, &child, NULL);
 	fds[1].fd = signalfd(-1, &child, SFD_NONBLOCK | SFD_CLOEXEC);
 	for (;;) {
 		if (poll(fds, 2, -1) < 0 && errno != EINTR)
 			break;
 		if (fds[1].revents)
 			report_deaths(fds[1].fd);
-		if (fds[0].revents && !serve(child_main, &old, fds[1].fd))
+		if (fds[0].revents && !serve(child_main, fds[1].fd))
 			break;
 	}
 	reap_rest();
