@@ -122,6 +122,20 @@ static void report_deaths(int signals)
 	}
 }
 
+/*
+ * What cases left is being killed already (die_with_parent()), but dies in its own time, and must be
+ * gone when the runner is. What withstands, if anything can, is not waited for.
+ */
+static void wait_for_the_dying(int signals)
+{
+	struct pollfd f = { .fd = signals, .events = POLLIN };
+	siginfo_t info;
+
+	do
+		report_deaths(signals);
+	while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && poll(&f, 1, 1000) > 0);
+}
+
 static _Noreturn void zygote_main(void (*child_main)(struct zygote_request *), pid_t runner)
 {
 	struct pollfd fds[2] = { { .fd = requests, .events = POLLIN }, { .events = POLLIN } };
@@ -145,7 +159,8 @@ static _Noreturn void zygote_main(void (*child_main)(struct zygote_request *), p
 		if (fds[0].revents && !serve(child_main, &old, fds[1].fd))
 			break;
 	}
-	case_exit(EXIT_SUCCESS); /* children that are left die with us */
+	wait_for_the_dying(fds[1].fd);
+	case_exit(EXIT_SUCCESS);
 }
 
 /* In the runner. */
