@@ -313,7 +313,7 @@ static void was_interrupted(void)
 {
 	run.stopped = "interrupted";
 	finish();
-	_exit(EXIT_INTERRUPTED);
+	case_exit(EXIT_INTERRUPTED);
 }
 
 static void could_not_start(int err)
@@ -326,7 +326,7 @@ static void could_not_start(int err)
 		strerror(err));
 	run.stopped = reason;
 	finish();
-	_exit(EXIT_CANNOT_RUN);
+	case_exit(EXIT_CANNOT_RUN);
 }
 
 static void on_interrupt(int sig)
