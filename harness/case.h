@@ -86,7 +86,7 @@ void case_run(const struct kvm_case *c, const struct guest_image *guest);
 
 /*
  * Ends the case's process. exit() would run what the runner registered, and touch pages that it
- * wrote: each is a copy.
+ * wrote: each is a copy. The runner leaves so, too, when it is stopped inside Criterion.
  */
 _Noreturn void case_exit(int status);
 

@@ -329,7 +329,7 @@ static void was_interrupted(void)
 {
 	run.stopped = "interrupted";
 	finish();
-	_exit(EXIT_INTERRUPTED);
+	case_exit(EXIT_INTERRUPTED);
 }
 
 static void could_not_start(int err)
@@ -342,7 +342,7 @@ static void could_not_start(int err)
 		strerror(err));
 	run.stopped = reason;
 	finish();
-	_exit(EXIT_CANNOT_RUN);
+	case_exit(EXIT_CANNOT_RUN);
 }
 
 static void on_interrupt(int sig)
@@ -362,15 +362,18 @@ static void handle_signals(void)
 			sigaction(stops[i], &action, NULL);
 }
 
+static struct criterion_test_extra_data *extra; /* one for each that is planned, kept to the end */
+
 static void register_with_criterion(struct criterion_test_set *set, const struct options *o)
 {
+	extra = calloc(run.planned, sizeof *extra);
+	if (!extra)
+		die("out of memory");
 	for (size_t i = 0; i < run.planned; i++) {
 		const struct planned *p = &run.plan[i];
-		struct criterion_test_extra_data *data = calloc(1, sizeof *data);
+		struct criterion_test_extra_data *data = &extra[i];
 		double timeout = p->c->timeout > 0 ? p->c->timeout : DEFAULT_TIMEOUT;
 
-		if (!data)
-			die("out of memory");
 		data->identifier_ = p->run_id;
 		data->file_ = p->c->file;
 		data->line_ = p->c->line;

@@ -126,17 +126,18 @@ static void report_deaths(int signals)
 	}
 }
 
-/* Orphans die when their parents do, yet not at once: no process may outlive the run. */
-static void reap_rest(void)
+/*
+ * What cases left is being killed already (die_with_parent()), but dies in its own time, and must be
+ * gone when the runner is. What withstands, if anything can, is not waited for.
+ */
+static void wait_for_the_dying(int signals)
 {
-	for (int tries = 0; tries < 100; tries++) {
-		pid_t pid = waitpid(-1, NULL, WNOHANG);
+	struct pollfd f = { .fd = signals, .events = POLLIN };
+	siginfo_t info;
 
-		if (pid < 0)
-			return; /* nobody is left */
-		if (pid == 0)
-			usleep(10000);
-	}
+	do
+		report_deaths(signals);
+	while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && poll(&f, 1, 1000) > 0);
 }
 
 static _Noreturn void zygote_main(void (*child_main)(struct zygote_request *), pid_t runner)
@@ -162,7 +163,7 @@ static _Noreturn void zygote_main(void (*child_main)(struct zygote_request *), p
 		if (fds[0].revents && !serve(child_main, fds[1].fd))
 			break;
 	}
-	reap_rest();
+	wait_for_the_dying(fds[1].fd);
 	case_exit(EXIT_SUCCESS);
 }
 

@@ -12,5 +12,6 @@ int main(void)
 		return 1;
 	}
 	yaml_write(stdout, value, 0);
+	json_decref(value);
 	return 0;
 }
