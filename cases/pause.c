@@ -229,7 +229,10 @@ CASE(pause, no_report_is_lost_or_repeated, .contract = "pause.continuous",
 	for (int i = 0; i < 20; i++) {
 		wait_for_reports(2);
 		vcpu_pause(vcpu, true);
-		expect_regs(vcpu, REGS_AS(vcpu_regs(vcpu)));
+		struct kvm_regs stopped = vcpu_regs(vcpu);
+
+		sleep_us(100);
+		expect_regs(vcpu, REGS_AS(stopped)); /* nothing runs */
 		vcpu_resume(vcpu);
 	}
 	wait_for_reports(2);

@@ -55,7 +55,11 @@ CASE(signals, kicked_guest_goes_on_where_it_was, .contract = "signals.guest_stat
 {
 	struct vcpu *vcpu = boot(guest);
 	volatile uint32_t *counter = guest_counter(vcpu);
+	struct kvm_regs regs = vcpu->loaded;
 
+	regs.rax = 0x1001, regs.rbx = 0x1002, regs.rcx = 0x1003, regs.rdx = 0x1004;
+	regs.rsi = 0x1005, regs.rdi = 0x1006, regs.rbp = 0x1007;
+	vcpu_set_regs(vcpu, regs);
 	signal_handle(KICK_SIGNAL, 0);
 	for (int i = 0; i < 3; i++) {
 		uint32_t before = *counter;
@@ -63,8 +67,8 @@ CASE(signals, kicked_guest_goes_on_where_it_was, .contract = "signals.guest_stat
 		signal_while_running(vcpu, KICK_SIGNAL);
 		expect_run_errno(vcpu, EINTR);
 		expect(*counter != before, "the guest did not count on after kick %d", i);
-		expect_regs(vcpu, .rax = 0, .rbx = 0, .rcx = 0, .rdx = 0, .rsi = 0, .rdi = 0,
-			    .rbp = 0, .rsp = STACK_TOP);
+		expect_regs(vcpu, .rax = 0x1001, .rbx = 0x1002, .rcx = 0x1003, .rdx = 0x1004,
+			    .rsi = 0x1005, .rdi = 0x1006, .rbp = 0x1007, .rsp = STACK_TOP);
 	}
 }
 
