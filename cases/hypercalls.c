@@ -74,12 +74,6 @@ static void make_hypercall(struct vcpu *vcpu, const char *instruction, uint64_t 
 	vcpu->run->immediate_exit = 0;
 }
 
-/* A negative result as the guest's RAX holds it: outside of 64-bit code only EAX is written. */
-static uint64_t result_in_rax(const struct guest_image *guest, int64_t result)
-{
-	return guest->mode == MODE_LONG64 ? (uint64_t)result : (uint32_t)result;
-}
-
 CASE(hypercalls, vmcall_with_an_unknown_number_returns_enosys, .contract = "hypercall.unknown",
      .each_mode = hypercall)
 {
@@ -88,7 +82,7 @@ CASE(hypercalls, vmcall_with_an_unknown_number_returns_enosys, .contract = "hype
 	make_hypercall(vcpu, "vmcall", UNKNOWN_HYPERCALL, 0, 0, 0);
 
 	expect_exit_reason(vcpu, KVM_EXIT_HLT);
-	expect_regs(vcpu, .rax = result_in_rax(guest, -KVM_ENOSYS));
+	expect_regs(vcpu, .rax = guest_register(guest, -KVM_ENOSYS));
 }
 
 CASE(hypercalls, vmmcall_with_an_unknown_number_returns_enosys, .contract = "hypercall.unknown",
@@ -99,7 +93,7 @@ CASE(hypercalls, vmmcall_with_an_unknown_number_returns_enosys, .contract = "hyp
 	make_hypercall(vcpu, "vmmcall", UNKNOWN_HYPERCALL, 0, 0, 0);
 
 	expect_exit_reason(vcpu, KVM_EXIT_HLT);
-	expect_regs(vcpu, .rax = result_in_rax(guest, -KVM_ENOSYS));
+	expect_regs(vcpu, .rax = guest_register(guest, -KVM_ENOSYS));
 }
 
 CASE(hypercalls, changes_no_register_but_rax, .contract = "hypercall.registers",
@@ -164,7 +158,7 @@ CASE(hypercalls, quirk_disabled_native_instruction_works,
 	make_hypercall(vcpu, native_instruction(), UNKNOWN_HYPERCALL, 0, 0, 0);
 
 	expect_exit_reason(vcpu, KVM_EXIT_HLT);
-	expect_regs(vcpu, .rax = result_in_rax(guest, -KVM_ENOSYS));
+	expect_regs(vcpu, .rax = guest_register(guest, -KVM_ENOSYS));
 }
 
 CASE(hypercalls, vmfunc_raises_ud, .contract = "hypercall.vmfunc", .each_mode = hypercall)
@@ -203,7 +197,7 @@ CASE(hypercalls, map_gpa_range_returns_what_userspace_says, .contract = "exit.hy
 	expect_exit_reason(vcpu, KVM_EXIT_HYPERCALL);
 	vcpu->run->hypercall.ret = -42ull;
 	expect_run_exit(vcpu, KVM_EXIT_HLT);
-	expect_regs(vcpu, .rax = result_in_rax(guest, -42));
+	expect_regs(vcpu, .rax = guest_register(guest, -42));
 }
 
 CASE(hypercalls, map_gpa_range_completes_with_immediate_exit,
@@ -230,7 +224,7 @@ CASE(hypercalls, map_gpa_range_returns_enosys_unless_enabled,
 	make_hypercall(vcpu, native_instruction(), KVM_HC_MAP_GPA_RANGE, 0x2000, 3, 0x10);
 
 	expect_exit_reason(vcpu, KVM_EXIT_HLT);
-	expect_regs(vcpu, .rax = result_in_rax(guest, -KVM_ENOSYS));
+	expect_regs(vcpu, .rax = guest_register(guest, -KVM_ENOSYS));
 }
 
 CASE(hypercalls, map_gpa_range_refuses_what_is_no_range,

@@ -24,12 +24,6 @@ static void prepare(struct vcpu *vcpu, const char *label, uint64_t rbx)
 	vcpu_set_regs(vcpu, regs);
 }
 
-/* As much of the value as the mode's registers hold. */
-static uint64_t in_register(const struct guest_image *guest, uint64_t value)
-{
-	return guest->mode == MODE_LONG64 ? value : (uint32_t)value;
-}
-
 CASE(mmio, write_exits_with_address_length_and_data, .contract = "exit.mmio.write",
      .each_mode = mmio)
 {
@@ -46,11 +40,11 @@ CASE(mmio, write_exits_with_address_length_and_data, .contract = "exit.mmio.writ
 	struct vcpu *vcpu = boot(guest);
 
 	for (size_t i = 0; i < (guest->mode == MODE_LONG64 ? 4 : 3); i++) {
-		prepare(vcpu, writes[i].label, in_register(guest, ALL_BITS));
+		prepare(vcpu, writes[i].label, guest_register(guest, ALL_BITS));
 		expect_run_mmio(vcpu, .phys_addr = TARGET, .len = writes[i].len, .is_write = 1,
 				.value = writes[i].value);
 		expect_run_exit(vcpu, KVM_EXIT_HLT);
-		expect_regs(vcpu, .rbx = in_register(guest, ALL_BITS));
+		expect_regs(vcpu, .rbx = guest_register(guest, ALL_BITS));
 	}
 }
 
@@ -74,11 +68,11 @@ CASE(mmio, read_loads_what_userspace_stored, .contract = "exit.mmio.read", .each
 	struct vcpu *vcpu = boot(guest);
 
 	for (size_t i = 0; i < (guest->mode == MODE_LONG64 ? 9 : 7); i++) {
-		prepare(vcpu, reads[i].label, in_register(guest, ALL_BITS));
+		prepare(vcpu, reads[i].label, guest_register(guest, ALL_BITS));
 		expect_run_mmio(vcpu, .phys_addr = TARGET, .len = reads[i].len, .is_write = 0);
 		memcpy(vcpu->run->mmio.data, "\xf1\xf2\xf3\xf4\xf5\xf6\xf7\xf8", 8);
 		expect_run_exit(vcpu, KVM_EXIT_HLT);
-		expect_regs(vcpu, .rbx = in_register(guest, reads[i].rbx));
+		expect_regs(vcpu, .rbx = guest_register(guest, reads[i].rbx));
 	}
 }
 

@@ -317,14 +317,8 @@ CASE(pause, halted_in_userspace, .contract = "pause.halted.userspace")
 CASE(pause, halted_in_the_kernel, .contract = "pause.halted.kernel",
      .needs = { CAP(KVM_CAP_IRQCHIP) })
 {
-	struct vm *vm = vm_create();
-	struct vcpu *vcpu;
+	struct vcpu *vcpu = boot_with_irqchip(count_and_halt);
 
-	x(vm, KVM_CREATE_IRQCHIP);
-	vm_add_ram(vm);
-	vm_load(vm, count_and_halt);
-	vcpu = vcpu_create(vm, 0);
-	vcpu_enter(vcpu, MODE_LONG64, vm->entry);
 	vcpu_start(vcpu, NULL);
 	wait_until_asleep(vcpu);
 	vcpu_pause(vcpu, true);

@@ -25,12 +25,6 @@ static void prepare(struct vcpu *vcpu, const char *label, uint64_t rax)
 	vcpu_set_regs(vcpu, regs);
 }
 
-/* As much of the value as the mode's registers hold. */
-static uint64_t in_register(const struct guest_image *guest, uint64_t value)
-{
-	return guest->mode == MODE_LONG64 ? value : (uint32_t)value;
-}
-
 CASE(port_io, out_exits_with_port_size_and_data, .contract = "exit.io.out.fields",
      .each_mode = port_io)
 {
@@ -49,11 +43,12 @@ CASE(port_io, out_exits_with_port_size_and_data, .contract = "exit.io.out.fields
 	struct vcpu *vcpu = boot(guest);
 
 	for (size_t i = 0; i < sizeof outs / sizeof *outs; i++) {
-		prepare(vcpu, outs[i].label, in_register(guest, ALL_BITS));
+		prepare(vcpu, outs[i].label, guest_register(guest, ALL_BITS));
 		expect_run_io(vcpu, .direction = KVM_EXIT_IO_OUT, .port = outs[i].port,
 			      .size = outs[i].size, .count = 1, .value = outs[i].value);
 		expect_run_exit(vcpu, KVM_EXIT_HLT);
-		expect_regs(vcpu, .rax = in_register(guest, ALL_BITS)); /* an OUT changes nothing */
+		expect_regs(vcpu,
+			    .rax = guest_register(guest, ALL_BITS)); /* an OUT changes nothing */
 	}
 }
 
@@ -73,12 +68,12 @@ CASE(port_io, in_loads_what_userspace_stored, .contract = "exit.io.in", .each_mo
 	struct vcpu *vcpu = boot(guest);
 
 	for (size_t i = 0; i < sizeof ins / sizeof *ins; i++) {
-		prepare(vcpu, ins[i].label, in_register(guest, ALL_BITS));
+		prepare(vcpu, ins[i].label, guest_register(guest, ALL_BITS));
 		expect_run_io(vcpu, .direction = KVM_EXIT_IO_IN, .port = ins[i].port,
 			      .size = ins[i].size, .count = 1);
 		memcpy(vcpu_io_data(vcpu), "\xa1\xa2\xa3\xa4\xa5", 5);
 		expect_run_exit(vcpu, KVM_EXIT_HLT);
-		expect_regs(vcpu, .rax = in_register(guest, ins[i].rax));
+		expect_regs(vcpu, .rax = guest_register(guest, ins[i].rax));
 	}
 }
 

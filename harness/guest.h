@@ -53,6 +53,12 @@ struct Elf *guest_open_elf(const struct guest_image *image);
  */
 const char *guest_load(const struct guest_image *image, void *memory, size_t size, uint64_t *entry);
 
+/* A value as the guest's registers hold it: outside of 64-bit code, 32 bits are written. */
+static inline uint64_t guest_register(const struct guest_image *image, uint64_t value)
+{
+	return image->mode == MODE_LONG64 ? value : (uint32_t)value;
+}
+
 /* Whether the pointer is that of an image in this program. */
 bool guest_is_image(const struct guest_image *image);
 

@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-struct host host = { .kvm.kvm_fd = { .fd = -1, .kind = FD_SYSTEM } };
+struct host host = { .kvm.kvm_fd = { .fd = -1 } };
 
 static char problem[512];
 

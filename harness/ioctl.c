@@ -12,7 +12,7 @@
 #include <sys/ioctl.h>
 
 const struct ioctl_info ioctl_table[IOCTL_COUNT] = {
-#define IOCTL(name, kinds, type) [INDEX_##name] = { #name, name, kinds },
+#define IOCTL(name, kinds, type) [INDEX_##name] = { #name, name },
 	IOCTLS(IOCTL)
 #undef IOCTL
 };

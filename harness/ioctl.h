@@ -4,7 +4,6 @@
  *
  *	x(vcpu, KVM_GET_REGS, &regs)		must succeed, or the case fails with a decoded error
  *	x_try(vcpu, KVM_GET_REGS, &regs)	returns what a kernel function would: -errno on error
- *	x_raw(vcpu, KVM_GET_REGS, 0x123)	as x_try, with any number as the argument: bad input
  *
  * A wrong argument type, or an ioctl on the wrong kind of file descriptor, does not compile with
  * x() and x_try(). See x86/ioctls.h for the table.
@@ -20,7 +19,6 @@ enum fd_kind { FD_SYSTEM = 1, FD_VM = 2, FD_VCPU = 4, FD_DEVICE = 8 };
 /* A KVM file descriptor; the first member of struct vm, struct vcpu, … */
 struct kvm_fd {
 	int fd;
-	enum fd_kind kind;
 };
 
 enum ioctl_index {
@@ -48,7 +46,6 @@ IOCTLS(IOCTL)
 struct ioctl_info {
 	const char *name; /* "KVM_RUN" */
 	unsigned long nr; /* KVM_RUN */
-	int kinds;
 };
 
 extern const struct ioctl_info ioctl_table[IOCTL_COUNT];
@@ -82,7 +79,6 @@ struct device;
 #define x_try(object, name, ...)                                                                   \
 	kvm_ioctl(&(object)->kvm_fd, INDEX_##name,                                                 \
 		  IOCTL_ARG(object, #name, KINDS_##name, arg_##name, __VA_ARGS__))
-#define x_raw(object, name, arg) kvm_ioctl(&(object)->kvm_fd, INDEX_##name, (unsigned long)(arg))
 
 /* No block here: a compound literal that the caller passes must live until the ioctl returns. */
 #define IOCTL_ARG(object, text, kinds, arg_of, ...)                                                \

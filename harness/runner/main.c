@@ -3,6 +3,7 @@
 #include "runner/run.h"
 
 #include "host.h"
+#include "runner/clock.h"
 #include "runner/klog.h"
 
 #include <criterion/criterion.h>
@@ -15,7 +16,6 @@
 #include <limits.h>
 #include <signal.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define DEFAULT_TIMEOUT 10.0 /* seconds */
@@ -32,14 +32,6 @@ struct options {
 
 static struct run run;
 static unsigned long long started_ns;
-
-static unsigned long long now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000000000ull + t.tv_nsec;
-}
 
 static _Noreturn void die(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static _Noreturn void die(const char *format, ...)

@@ -2,6 +2,7 @@
 #include "runner/sandbox.h"
 
 #include "case.h"
+#include "runner/clock.h"
 #include "runner/zygote.h"
 
 #include <boxfort.h>
@@ -14,7 +15,6 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 struct sandbox_hooks sandbox_hooks;
@@ -24,14 +24,6 @@ static volatile sig_atomic_t interrupted;
 void sandbox_interrupt(void)
 {
 	interrupted = 1;
-}
-
-static unsigned long long now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000000000ull + t.tv_nsec;
 }
 
 /*
