@@ -53,7 +53,10 @@ def integer(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-REGISTER = matches(r"0x[0-9a-f]+( \(was 0x[0-9a-f]+\))?")
+REGISTER = matches(r"0x[0-9a-f]+( [A-Z][A-Z0-9]+)*( \(was 0x[0-9a-f]+\))?")
+_TABLE = "base 0x[0-9a-f]+ limit 0x[0-9a-f]+"
+_SEGMENT = rf"0x[0-9a-f]+ {_TABLE} type \d+ dpl \d+( (s|present|avl|l|db|g|unusable))*"
+SEGMENT = matches(rf"{_SEGMENT}( \(was {_SEGMENT}\))?|{_TABLE}( \(was {_TABLE}\))?")
 
 # member: (whether each record has it, what it holds)
 RECORD: dict[str, tuple[bool, Check]] = {
@@ -71,7 +74,11 @@ RECORD: dict[str, tuple[bool, Check]] = {
     "at_label": (False, text),
     "registers": (False, object_of(r"r\w+", REGISTER)),
     "system_registers": (False, object_of(r"\w+", REGISTER)),
+    "segments": (False, object_of(r"[c-gs]s|tr|ldt|gdt|idt", SEGMENT)),
     "code": (False, list_of(text)),
+    "explanation": (False, list_of(text)),
+    "memory": (False, list_of(matches(r"\d+ bytes? differs?: - expected, \+ found|"
+                                      r"[-+ ] 0x[0-9a-f]+  ([0-9a-f]{2} ?)+ *  \|.*\|"))),
     "last_exits": (False, list_of(text)),
     "kernel_log": (False, list_of(text)),
     "output": (False, text),

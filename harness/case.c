@@ -7,28 +7,47 @@
 #include "vm.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+/* Copies guest memory at a linear address as far as RAM goes. Returns the bytes copied. */
+static size_t copy_linear(struct vcpu *vcpu, uint64_t address, void *to, size_t size)
+{
+	struct kvm_translation t = { .linear_address = address };
+
+	if (!vcpu->vm->ram || x_try(vcpu, KVM_TRANSLATE, &t) < 0 || !t.valid ||
+	    t.physical_address >= RAM_SIZE)
+		return 0;
+	if (size > RAM_SIZE - t.physical_address)
+		size = RAM_SIZE - t.physical_address;
+	memcpy(to, vcpu->vm->ram + t.physical_address, size);
+	return size;
+}
+
 /* The bytes of code from a label before RIP, if it is near, or from RIP. */
 static void copy_code(struct vcpu *vcpu)
 {
 	const struct guest_image *image = vcpu->vm->image;
-	struct kvm_translation t;
 
 	evidence->image = image;
 	evidence->code_address = guest_earliest_label(image, evidence->regs.rip, EVIDENCE_CODE / 2);
-	t = (struct kvm_translation){ .linear_address =
-					      evidence->sregs.cs.base + evidence->code_address };
-	if (x_try(vcpu, KVM_TRANSLATE, &t) < 0 || !t.valid || t.physical_address >= RAM_SIZE)
+	evidence->code_size = copy_linear(vcpu, evidence->sregs.cs.base + evidence->code_address,
+					  evidence->code, EVIDENCE_CODE);
+}
+
+/* After a triple fault: which exceptions could be delivered at all? */
+static void copy_gates(struct vcpu *vcpu)
+{
+	size_t size = evidence->sregs.idt.limit + 1u;
+
+	if (vcpu->run->exit_reason != KVM_EXIT_SHUTDOWN)
 		return;
-	evidence->code_size = RAM_SIZE - t.physical_address < EVIDENCE_CODE
-				      ? RAM_SIZE - t.physical_address
-				      : EVIDENCE_CODE;
-	memcpy(evidence->code, vcpu->vm->ram + t.physical_address, evidence->code_size);
+	evidence->gates_size = copy_linear(vcpu, evidence->sregs.idt.base, evidence->gates,
+					   size < EVIDENCE_GATES ? size : EVIDENCE_GATES);
 }
 
 static void describe_vcpu(struct vcpu *vcpu)
@@ -42,6 +61,8 @@ static void describe_vcpu(struct vcpu *vcpu)
 	evidence->has_regs = true;
 	evidence->has_loaded = vcpu->entered;
 	evidence->loaded = vcpu->loaded;
+	evidence->loaded_sregs = vcpu->loaded_sregs;
+	copy_gates(vcpu);
 	if (vcpu->vm->image) {
 		guest_describe_address(vcpu->vm->image, evidence->regs.rip, evidence->rip_label,
 				       sizeof evidence->rip_label);
@@ -103,6 +124,17 @@ _Noreturn void case_end(int verdict, const char *file, int line, const char *rea
 	end(verdict);
 }
 
+/* An overdue case: leaves what its vCPU is at, if it can, before the runner kills it. */
+static void on_overdue(int sig)
+{
+	(void)sig;
+	if (pthread_mutex_trylock(&the_end) == 0) {
+		if (last_vcpu)
+			describe_vcpu(last_vcpu);
+		case_exit(EXIT_FAILURE);
+	}
+}
+
 static bool need_is_met(const struct need *need, char *reason, size_t size)
 {
 	long answer;
@@ -134,6 +166,7 @@ void case_run(const struct kvm_case *c, const struct guest_image *guest)
 {
 	char reason[256];
 
+	signal(CASE_OVERDUE, on_overdue);
 	for (size_t i = 0; i < NEEDS_MAX; i++)
 		if (!need_is_met(&c->needs[i], reason, sizeof reason))
 			case_end(VERDICT_SKIP, c->file, c->line, "%s", reason);

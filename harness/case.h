@@ -84,6 +84,9 @@ struct vcpu;
 /* Runs the case in this process: SKIP if a need is not met, PASS if it returns. */
 void case_run(const struct kvm_case *c, const struct guest_image *guest);
 
+/* The signal that tells a case's process that its time is over: it has a second to say where it is. */
+#define CASE_OVERDUE SIGRTMAX
+
 /*
  * Ends the case's process. exit() would run what the runner registered, and touch pages that it
  * wrote: each is a copy. The runner leaves so, too, when it is stopped inside Criterion.

@@ -24,8 +24,10 @@ enum verdict {
 };
 
 #define EVIDENCE_EXITS  16  /* the last returns of KVM_RUN */
-#define EVIDENCE_UNION  64  /* bytes of kvm_run's exit union that are kept */
+#define EVIDENCE_UNION  256 /* bytes of kvm_run's exit union: all of it */
 #define EVIDENCE_CODE   128 /* bytes of guest code around RIP */
+#define EVIDENCE_GATES  512 /* bytes of the IDT: the gates of 32 vectors in long mode */
+#define EVIDENCE_MEMORY 256 /* bytes of memory that differs, a multiple of 16 */
 #define EVIDENCE_ERRNOS 135 /* 0: success; EHWPOISON (133) is the highest; the last: any other */
 
 /* One return of KVM_RUN. */
@@ -33,8 +35,18 @@ struct exit_event {
 	int32_t result; /* 0, or -errno */
 	uint32_t exit_reason;
 	uint32_t vcpu_id;
+	uint16_t flags; /* as in kvm_run */
+	uint64_t cr8;
 	uint8_t data[EVIDENCE_UNION]; /* kvm_run from .hw on */
 	uint8_t io_data[8];           /* KVM_EXIT_IO: the first bytes at data_offset */
+};
+
+/* Guest memory that is not as expected: what surrounds the first difference. */
+struct memory_difference {
+	uint64_t gpa;       /* of the first byte kept */
+	uint32_t size;      /* bytes kept; 0: no such failure */
+	uint32_t differing; /* bytes that differ, in all that was compared */
+	uint8_t want[EVIDENCE_MEMORY], got[EVIDENCE_MEMORY];
 };
 
 struct evidence {
@@ -56,11 +68,15 @@ struct evidence {
 	char guest[64];     /* "real16/hlt_loop" */
 	char rip_label[96]; /* "entry+0x1", or "" outside of the image */
 	struct kvm_regs loaded, regs;
+	struct kvm_sregs loaded_sregs, sregs;
 	uint64_t code_address;           /* of the first byte of code: a label before RIP, or RIP */
 	uint32_t code_size;              /* 0: no RAM there */
 	uint8_t code[EVIDENCE_CODE];     /* as it is in the guest's RAM now */
 	const struct guest_image *image; /* the same address in the runner, which forked us */
-	struct kvm_sregs sregs;
+	uint32_t gates_size;             /* 0: the IDT is not in RAM, or does not matter */
+	uint8_t gates[EVIDENCE_GATES];
+
+	struct memory_difference memory;
 
 	uint64_t exit_count; /* the ring's next slot is exit_count % EVIDENCE_EXITS */
 	struct exit_event exits[EVIDENCE_EXITS];

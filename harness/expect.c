@@ -5,23 +5,9 @@
 #include "names.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-
-/* Appends to a text that is built of pieces; silently truncates. */
-static void append(char *buf, size_t size, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-static void append(char *buf, size_t size, const char *format, ...)
-{
-	size_t used = strlen(buf);
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(buf + used, size - used, format, args);
-	va_end(args);
-}
 
 void expect_equal_(const char *file, int line, const char *what, unsigned long long got,
 		   unsigned long long want)
@@ -30,8 +16,8 @@ void expect_equal_(const char *file, int line, const char *what, unsigned long l
 
 	if (got == want)
 		return;
-	snprintf(expected, sizeof expected, "%s is %llu (%#llx)", what, want, want);
-	case_fail(NULL, file, line, expected, "it is %llu (%#llx)", got, got);
+	snprintf(expected, sizeof expected, "%s is %llu (0x%llx)", what, want, want);
+	case_fail(NULL, file, line, expected, "it is %llu (0x%llx)", got, got);
 }
 
 void expect_errno_(const char *file, int line, const char *what, int result, int want)
@@ -59,7 +45,7 @@ static const char *last_exit(char *buf, size_t size)
 
 void expect_run_errno_(const char *file, int line, struct vcpu *vcpu, int want)
 {
-	char expected[96], got[256];
+	char expected[96], got[1024];
 
 	if (vcpu_run(vcpu) == -want)
 		return;
@@ -69,7 +55,7 @@ void expect_run_errno_(const char *file, int line, struct vcpu *vcpu, int want)
 
 void expect_run_exit_(const char *file, int line, struct vcpu *vcpu, uint32_t reason)
 {
-	char got[256];
+	char got[1024];
 
 	if (vcpu_run(vcpu) != 0 || vcpu->run->exit_reason != reason)
 		case_fail(vcpu, file, line, exit_name(reason), "%s", last_exit(got, sizeof got));
@@ -104,10 +90,10 @@ struct io_exit io_exit_of(struct vcpu *vcpu)
 
 static const char *io_text(struct io_exit io, char *buf, size_t size)
 {
-	snprintf(buf, size, "KVM_EXIT_IO %s port %#x size %u count %u",
+	snprintf(buf, size, "KVM_EXIT_IO %s port 0x%x size %u count %u",
 		 io.direction == KVM_EXIT_IO_OUT ? "out" : "in", io.port, io.size, io.count);
 	if (io.direction == KVM_EXIT_IO_OUT)
-		append(buf, size, " value %#llx", (unsigned long long)io.value);
+		append(buf, size, " value 0x%llx", (unsigned long long)io.value);
 	return buf;
 }
 
@@ -155,10 +141,10 @@ struct mmio_exit mmio_exit_of(struct vcpu *vcpu)
 
 static const char *mmio_text(struct mmio_exit mmio, char *buf, size_t size)
 {
-	snprintf(buf, size, "KVM_EXIT_MMIO %s gpa %#llx len %u", mmio.is_write ? "write" : "read",
+	snprintf(buf, size, "KVM_EXIT_MMIO %s gpa 0x%llx len %u", mmio.is_write ? "write" : "read",
 		 (unsigned long long)mmio.phys_addr, mmio.len);
 	if (mmio.is_write)
-		append(buf, size, " value %#llx", (unsigned long long)mmio.value);
+		append(buf, size, " value 0x%llx", (unsigned long long)mmio.value);
 	return buf;
 }
 
@@ -198,9 +184,9 @@ static void expect_fields(const char *file, int line, struct vcpu *vcpu, const s
 
 		if (g == w)
 			continue;
-		append(expected, sizeof expected, "%s%s=%#llx", *expected ? " " : "",
+		append(expected, sizeof expected, "%s%s=0x%llx", *expected ? " " : "",
 		       fields[i].name, (unsigned long long)w);
-		append(actual, sizeof actual, "%s%s=%#llx", *actual ? " " : "", fields[i].name,
+		append(actual, sizeof actual, "%s%s=0x%llx", *actual ? " " : "", fields[i].name,
 		       (unsigned long long)g);
 	}
 	if (*expected)
@@ -239,6 +225,22 @@ void expect_sregs_(const char *file, int line, struct vcpu *vcpu, struct kvm_sre
 	expect_fields(file, line, vcpu, fields, sizeof fields / sizeof *fields, &got, &want);
 }
 
+/* Keeps the difference, from the line of 16 bytes before the one with the first byte that differs. */
+static void keep_difference(uint64_t gpa, const unsigned char *want, const unsigned char *got,
+			    size_t len, size_t first)
+{
+	struct memory_difference *d = &evidence->memory;
+	size_t in_line = (gpa + first) % 16, before = in_line + 16;
+	size_t start = first > before ? first - before : 0;
+
+	d->gpa = gpa + start;
+	d->size = len - start < EVIDENCE_MEMORY ? len - start : EVIDENCE_MEMORY;
+	memcpy(d->want, want + start, d->size);
+	memcpy(d->got, got + start, d->size);
+	for (size_t i = 0; i < len; i++)
+		d->differing += want[i] != got[i];
+}
+
 void expect_memory_(const char *file, int line, struct vcpu *vcpu, uint64_t gpa, const void *want,
 		    size_t len)
 {
@@ -247,14 +249,15 @@ void expect_memory_(const char *file, int line, struct vcpu *vcpu, uint64_t gpa,
 	size_t first = 0, shown;
 
 	if (gpa > RAM_SIZE || len > RAM_SIZE - gpa)
-		case_end(VERDICT_ERROR, file, line, "%zu bytes at GPA %#jx are not RAM", len,
+		case_end(VERDICT_ERROR, file, line, "%zu bytes at GPA 0x%jx are not RAM", len,
 			 (uintmax_t)gpa);
 	if (memcmp(got, want, len) == 0)
 		return;
 	while (got[first] == ((const unsigned char *)want)[first])
 		first++;
+	keep_difference(gpa, want, got, len, first);
 	shown = len - first < 32 ? len - first : 32;
-	snprintf(expected, sizeof expected, "memory at GPA %#jx holds %s", (uintmax_t)gpa + first,
+	snprintf(expected, sizeof expected, "memory at GPA 0x%jx holds %s", (uintmax_t)gpa + first,
 		 describe_bytes((const char *)want + first, shown, w, sizeof w));
 	case_fail(vcpu, file, line, expected, "it holds %s",
 		  describe_bytes(got + first, shown, g, sizeof g));

@@ -15,11 +15,62 @@ const char *errno_name(int err);
 
 /*
  * Describes one return of KVM_RUN with every field of its exit, for example
- * "KVM_EXIT_IO out port 0x3f8 size 1 count 1 data 37". Returns buf.
+ * "KVM_EXIT_IO out port 0x3f8 size 1 count 1 data 37". Returns buf; 1024 bytes hold any.
  */
 const char *describe_exit(const struct exit_event *e, char *buf, size_t size);
 
 /* "0xfa 37 00" style: bytes in hex, separated by spaces. Returns buf. */
 const char *describe_bytes(const void *data, size_t len, char *buf, size_t size);
+
+/* A bit, or several, with a name; lists end with a mask of 0. */
+struct bit_name {
+	uint64_t mask;
+	const char *name;
+};
+
+/* In flag registers, as the manuals write them. */
+extern const struct bit_name rflags_bits[], cr0_bits[], cr4_bits[], efer_bits[];
+
+/* "0x80000011 PE ET PG"; bits without a name are in the number alone. Returns buf. */
+const char *describe_bits(uint64_t value, const struct bit_name *bits, char *buf, size_t size);
+
+/* Appends to the string in buf, as printf would; what does not fit is cut off. */
+void append(char *buf, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/*
+ * The union of struct kvm_run as an exit_event keeps it, with what the oldest supported headers
+ * (6.1) lack. Get it by exit_data().
+ */
+union exit_data {
+	__typeof__(((struct kvm_run *)0)->hw) hw;
+	__typeof__(((struct kvm_run *)0)->fail_entry) fail_entry;
+	__typeof__(((struct kvm_run *)0)->ex) ex;
+	__typeof__(((struct kvm_run *)0)->io) io;
+	__typeof__(((struct kvm_run *)0)->debug) debug;
+	__typeof__(((struct kvm_run *)0)->mmio) mmio;
+	__typeof__(((struct kvm_run *)0)->tpr_access) tpr_access;
+	__typeof__(((struct kvm_run *)0)->internal) internal;
+	__typeof__(((struct kvm_run *)0)->emulation_failure) emulation_failure;
+	__typeof__(((struct kvm_run *)0)->system_event) system_event;
+	__typeof__(((struct kvm_run *)0)->eoi) eoi;
+	__typeof__(((struct kvm_run *)0)->msr) msr;
+	__typeof__(((struct kvm_run *)0)->notify) notify;
+	struct kvm_hyperv_exit hyperv;
+	struct kvm_xen_exit xen;
+	struct {
+		uint64_t nr, args[6], ret, flags; /* until 6.3 flags was a 32-bit longmode */
+	} hypercall;
+	struct {
+		uint64_t flags, gpa, size; /* KVM_EXIT_MEMORY_FAULT, 6.8 */
+	} memory_fault;
+	struct {
+		uint64_t flags, nr; /* KVM_EXIT_TDX, 6.16 */
+	} tdx;
+	uint8_t bytes[EVIDENCE_UNION];
+};
+union exit_data exit_data(const struct exit_event *e);
+
+/* How many of the words that an internal error says it hands over were kept. */
+unsigned internal_ndata(const union exit_data *u);
 
 #endif

@@ -84,14 +84,14 @@ struct vcpu *vcpu_create(struct vm *vm, unsigned id)
 
 void vcpu_enter(struct vcpu *vcpu, enum cpu_mode mode, uint64_t entry)
 {
-	struct kvm_sregs sregs;
+	struct kvm_sregs *sregs = &vcpu->loaded_sregs;
 
 	if (mode == MODE_PAGED32 || mode == MODE_LONG64)
 		x(vcpu, KVM_SET_CPUID2, host.cpuid); /* or KVM refuses the bits of CR4 and EFER */
 	mode_write_page_tables(mode, vcpu->vm->ram);
-	x(vcpu, KVM_GET_SREGS, &sregs);
-	mode_set_sregs(mode, &sregs);
-	x(vcpu, KVM_SET_SREGS, &sregs);
+	x(vcpu, KVM_GET_SREGS, sregs);
+	mode_set_sregs(mode, sregs);
+	x(vcpu, KVM_SET_SREGS, sregs);
 
 	vcpu->loaded = (struct kvm_regs){ .rip = entry, .rsp = STACK_TOP, .rflags = 2 };
 	x(vcpu, KVM_SET_REGS, &vcpu->loaded);
@@ -141,6 +141,8 @@ static void record_exit(const struct vcpu *vcpu, int result)
 	e->result = result;
 	e->exit_reason = run->exit_reason;
 	e->vcpu_id = vcpu->id;
+	e->flags = run->flags;
+	e->cr8 = run->cr8;
 	memcpy(e->data, (const char *)run + offsetof(struct kvm_run, hw), sizeof e->data);
 	if (result == 0 && run->exit_reason == KVM_EXIT_IO)
 		memcpy(e->io_data, (const char *)run + run->io.data_offset, sizeof e->io_data);
@@ -152,6 +154,8 @@ int vcpu_run(struct vcpu *vcpu)
 {
 	int result;
 
+	if (!last_vcpu)
+		last_vcpu = vcpu;
 	__atomic_store_n(&vcpu->runner, gettid(), __ATOMIC_SEQ_CST);
 	while (__atomic_load_n(&nobody_runs, __ATOMIC_SEQ_CST)) {
 		__atomic_store_n(&vcpu->runner, 0, __ATOMIC_SEQ_CST);
@@ -174,19 +178,21 @@ static void do_nothing(int sig)
 	(void)sig;
 }
 
+#define TAKE_OUT_SIGNAL (SIGRTMAX - 1) /* no case uses it, so none blocks it */
+
 bool vcpu_take_out(struct vcpu *vcpu)
 {
 	struct sigaction action = { .sa_handler = do_nothing };
 	pid_t runner;
 
 	__atomic_store_n(&nobody_runs, true, __ATOMIC_SEQ_CST);
-	sigaction(SIGUSR1, &action, NULL);
+	sigaction(TAKE_OUT_SIGNAL, &action, NULL);
 	for (int tries = 0; tries < 1000; tries++) {
 		runner = __atomic_load_n(&vcpu->runner, __ATOMIC_SEQ_CST);
-		if (!runner)
+		if (!runner || runner == gettid()) /* we: in a signal's handler */
 			return true;
 		vcpu->run->immediate_exit = 1;
-		syscall(SYS_tgkill, getpid(), runner, SIGUSR1);
+		syscall(SYS_tgkill, getpid(), runner, TAKE_OUT_SIGNAL);
 		usleep(1000);
 	}
 	return false;

@@ -47,12 +47,16 @@ struct vcpu {
 	unsigned id;
 	struct kvm_run *run;    /* mapped, host.run_size bytes */
 	struct kvm_regs loaded; /* as vcpu_enter() set them */
+	struct kvm_sregs loaded_sregs;
 	bool entered;
 	struct pauser *pauser; /* see pause.h */
 	pid_t runner;          /* the thread that is in KVM_RUN, or 0 */
 };
 
-/* The vCPU that ran last, in any thread: what a failure is about if its assertion names none. */
+/*
+ * The vCPU that ran last, in any thread, or that runs for the first time: what a failure is about if
+ * its assertion names none.
+ */
 extern struct vcpu *volatile last_vcpu;
 
 struct vm *vm_create(void);

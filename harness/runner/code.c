@@ -42,9 +42,31 @@ static json_t *format_line(const struct guest_image *image, uint64_t address,
 			    instruction, source);
 }
 
-static cs_mode capstone_mode(enum cpu_mode mode)
+static bool open_decoder(const struct kvm_sregs *sregs, csh *handle)
 {
-	return mode == MODE_REAL16 ? CS_MODE_16 : mode == MODE_LONG64 ? CS_MODE_64 : CS_MODE_32;
+	cs_mode mode = sregs->cs.l ? CS_MODE_64 : sregs->cs.db ? CS_MODE_32 : CS_MODE_16;
+
+	if (cs_open(CS_ARCH_X86, mode, handle) != CS_ERR_OK)
+		return false;
+	cs_option(*handle, CS_OPT_SYNTAX, CS_OPT_SYNTAX_ATT); /* as in guests/ */
+	return true;
+}
+
+const char *disassemble(const struct kvm_sregs *sregs, const uint8_t *bytes, size_t len,
+			uint64_t address, char *buf, size_t size)
+{
+	cs_insn *insn;
+	csh handle;
+
+	buf[0] = '\0';
+	if (!open_decoder(sregs, &handle))
+		return buf;
+	if (cs_disasm(handle, bytes, len, address, 1, &insn) == 1) {
+		snprintf(buf, size, "%s %s", insn->mnemonic, insn->op_str);
+		cs_free(insn, 1);
+	}
+	cs_close(&handle);
+	return buf;
 }
 
 /* Index of the instruction at rip, or count if the decoder stepped over it. */
@@ -86,9 +108,8 @@ json_t *code_around_rip(const struct evidence *e)
 	size_t count;
 	csh handle;
 
-	if (cs_open(CS_ARCH_X86, capstone_mode(image->mode), &handle) != CS_ERR_OK)
+	if (!open_decoder(&e->sregs, &handle))
 		return lines;
-	cs_option(handle, CS_OPT_SYNTAX, CS_OPT_SYNTAX_ATT); /* as in guests/ */
 	count = cs_disasm(handle, e->code, e->code_size, start, 0, &insns);
 	if (index_of(insns, count, e->regs.rip) == count && e->regs.rip > start) {
 		/* RIP is inside of what would decode from the label on: decode from RIP */

@@ -4,7 +4,6 @@
 #include "names.h"
 #include "runner/klog.h"
 
-#include <stddef.h>
 #include <string.h>
 
 const char *verdict_name(enum verdict verdict)
@@ -88,58 +87,11 @@ static json_t *field_text(const char *field)
 	return clean_text(field, strlen(field));
 }
 
-static json_t *hex(uint64_t value)
-{
-	return json_sprintf("0x%llx", (unsigned long long)value);
-}
-
-#define REGISTER(name)                                                                             \
-	{                                                                                          \
-#name, offsetof(struct kvm_regs, name)                                             \
-	}
-
-/* All general registers; those that changed since the guest was loaded also say from what. */
-static json_t *registers(const struct evidence *e)
-{
-	static const struct {
-		const char *name;
-		size_t offset;
-	} regs[] = {
-		REGISTER(rip), REGISTER(rflags), REGISTER(rax), REGISTER(rbx), REGISTER(rcx),
-		REGISTER(rdx), REGISTER(rsi),    REGISTER(rdi), REGISTER(rsp), REGISTER(rbp),
-		REGISTER(r8),  REGISTER(r9),     REGISTER(r10), REGISTER(r11), REGISTER(r12),
-		REGISTER(r13), REGISTER(r14),    REGISTER(r15),
-	};
-	json_t *object = json_object();
-
-	for (size_t i = 0; i < sizeof regs / sizeof *regs; i++) {
-		uint64_t now, was;
-
-		memcpy(&now, (const char *)&e->regs + regs[i].offset, sizeof now);
-		memcpy(&was, (const char *)&e->loaded + regs[i].offset, sizeof was);
-		if (e->has_loaded && now != was)
-			json_object_set_new(object, regs[i].name,
-					    json_sprintf("0x%llx (was 0x%llx)",
-							 (unsigned long long)now,
-							 (unsigned long long)was));
-		else
-			json_object_set_new(object, regs[i].name, hex(now));
-	}
-	return object;
-}
-
-static json_t *system_registers(const struct evidence *e)
-{
-	return json_pack("{so so so so so so}", "cs", hex(e->sregs.cs.selector), "cr0",
-			 hex(e->sregs.cr0), "cr2", hex(e->sregs.cr2), "cr3", hex(e->sregs.cr3),
-			 "cr4", hex(e->sregs.cr4), "efer", hex(e->sregs.efer));
-}
-
 static json_t *last_exits(const struct evidence *e)
 {
 	uint64_t n = e->exit_count, first = n > EVIDENCE_EXITS ? n - EVIDENCE_EXITS : 0;
 	json_t *array = json_array();
-	char buf[256];
+	char buf[1024];
 
 	for (uint64_t i = first; i < n; i++) {
 		const struct exit_event *event = &e->exits[i % EVIDENCE_EXITS];
@@ -203,12 +155,20 @@ static void add_state(json_t *record, const struct evidence *e, pid_t pid)
 {
 	json_t *kernel_log = klog_since(e->klog_start, pid);
 
+	json_t *explanation = explain(e);
+
 	if (e->guest[0])
 		json_object_set_new(record, "guest", field_text(e->guest));
+	if (explanation)
+		json_object_set_new(record, "explanation", explanation);
+	if (e->memory.size)
+		json_object_set_new(record, "memory", memory_difference(e));
 	if (e->has_regs) {
 		json_object_set_new(record, "at_label", field_text(e->rip_label));
 		json_object_set_new(record, "registers", registers(e));
 		json_object_set_new(record, "system_registers", system_registers(e));
+		if (segments_matter(e))
+			json_object_set_new(record, "segments", segments(e));
 		if (e->code_size)
 			json_object_set_new(record, "code", code_around_rip(e));
 	}
@@ -272,6 +232,10 @@ static struct evidence *sanitise(struct evidence *e)
 		e->code_size = 0;
 	if (e->has_regs && !guest_is_image(e->image))
 		e->code_size = 0;
+	if (e->gates_size > EVIDENCE_GATES)
+		e->gates_size = 0;
+	if (e->memory.size > EVIDENCE_MEMORY)
+		e->memory.size = 0;
 	e->file[sizeof e->file - 1] = e->expected[sizeof e->expected - 1] = '\0';
 	e->got[sizeof e->got - 1] = e->reason[sizeof e->reason - 1] = '\0';
 	e->guest[sizeof e->guest - 1] = e->rip_label[sizeof e->rip_label - 1] = '\0';
@@ -356,6 +320,19 @@ static void show_registers(json_t *object, const char *name, const json_t *recor
 	json_object_set_new(object, name, json_stringn(lines, used));
 }
 
+/* The same, for segments: each on a line. */
+static void show_segments(json_t *object, const json_t *record)
+{
+	json_t *all = json_object_get(record, "segments"), *value;
+	char lines[2048] = "";
+	const char *key;
+
+	json_object_foreach(all, key, value)
+		append(lines, sizeof lines, "%-4s %s\n", key, json_string_value(value));
+	if (all)
+		json_object_set_new(object, "segments", json_string(lines));
+}
+
 /* The same, for an array of lines. */
 static void show_lines(json_t *object, const char *name, const json_t *record, const char *member)
 {
@@ -394,10 +371,13 @@ json_t *diagnosis(const struct run *run, const json_t *record)
 	show(object, "expected", record, "expected");
 	show(object, "got", record, "got");
 	show(object, "reason", record, "reason");
+	show_lines(object, "explanation", record, "explanation");
+	show_lines(object, "memory", record, "memory");
 	show(object, "guest", record, "guest");
 	show(object, "rip_at", record, "at_label");
 	show_registers(object, "registers", record, "registers");
 	show_registers(object, "system_registers", record, "system_registers");
+	show_segments(object, record);
 	show_lines(object, "code", record, "code");
 	show(object, "last_exits", record, "last_exits");
 	show_lines(object, "kernel_log", record, "kernel_log");

@@ -61,6 +61,32 @@ json_t *make_record(const struct run *run, const struct planned *planned,
 		    const struct sandbox_end *end);
 
 /*
+ * The vCPU at the failure (state.c). Objects by register name; what changed since the guest was
+ * loaded says from what: "0x46 PF ZF (was 0x2)". Segments matter if they changed, or if the vCPU
+ * ended in a way that they may explain.
+ */
+json_t *registers(const struct evidence *e);
+json_t *system_registers(const struct evidence *e);
+bool segments_matter(const struct evidence *e);
+json_t *segments(const struct evidence *e);
+
+/*
+ * Memory that is not as expected, an array of lines in the manner of a unified diff: "-" expected,
+ * "+" found. Needs e->memory.size > 0.
+ */
+json_t *memory_difference(const struct evidence *e);
+
+/*
+ * What an exit that is hard to read means (explain.c): an array of lines; NULL if the last return of
+ * KVM_RUN needs none.
+ */
+json_t *explain(const struct evidence *e);
+
+/* One instruction at an address, in AT&T syntax, for the vCPU's mode; "" if it is none. */
+const char *disassemble(const struct kvm_sregs *sregs, const uint8_t *bytes, size_t len,
+			uint64_t address, char *buf, size_t size);
+
+/*
  * The guest's code around RIP, an array of lines: address, label, instruction and its line in
  * guests/; ">" marks RIP. Needs e->code_size > 0.
  */

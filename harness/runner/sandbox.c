@@ -222,7 +222,8 @@ static bxf_context read_context(const char *p, const char *end)
 
 /* Sandboxes. */
 
-#define STUCK_AFTER 5000000000ull /* ns from SIGKILL, or from the time-out */
+#define LAST_WORDS  1000000000ull /* ns from the time-out to SIGKILL */
+#define STUCK_AFTER 5000000000ull /* ns from SIGKILL */
 #define SPARE_SLOTS 16            /* for what is stuck and keeps its own */
 
 struct sandbox {
@@ -691,28 +692,42 @@ static void give_up(struct sandbox *s)
 	s->wait_status = SIGKILL;
 }
 
-/*
- * Kills what is overdue, and gives up what does not die. A case that has ended is not overdue: what
- * is left is the kernel's work. Returns the milliseconds until the next look, at most 200.
- */
+/* Tells, then kills, then gives up what is overdue. Returns when to look at it again, in ns. */
+static unsigned long long enforce_deadline(struct sandbox *s, unsigned long long now)
+{
+	unsigned long long kill_at = s->deadline + LAST_WORDS, give_up_at = kill_at + STUCK_AFTER;
+
+	if (now < s->deadline)
+		return s->deadline;
+	if (now >= give_up_at) {
+		give_up(s);
+	} else if (s->messages >= 0) { /* if it has ended, what is left is the kernel's work */
+		if (!s->instance.status.timed_out) {
+			kill(s->instance.pid, CASE_OVERDUE);
+			kill(s->instance.pid, SIGCONT); /* it may have been stopped */
+		}
+		s->instance.status.timed_out = 1;
+		if (now < kill_at)
+			return kill_at;
+		kill_case(s);
+	}
+	return give_up_at;
+}
+
+/* Returns the milliseconds until the next look, at most 200. */
 static int enforce_deadlines(void)
 {
 	unsigned long long now = now_ns();
 	int wait_ms = 200;
 
 	for (struct sandbox *s = sandboxes; s; s = s->next) {
+		unsigned long long next;
+
 		if (!s->deadline || s->is_dead)
 			continue;
-		if (now >= s->deadline + STUCK_AFTER) {
-			give_up(s);
-		} else if (now >= s->deadline) {
-			if (s->messages >= 0 && !s->instance.status.timed_out) {
-				s->instance.status.timed_out = 1;
-				kill_case(s);
-			}
-		} else if ((s->deadline - now) / 1000000 < (unsigned)wait_ms) {
-			wait_ms = (s->deadline - now) / 1000000 + 1;
-		}
+		next = enforce_deadline(s, now);
+		if (next > now && (next - now) / 1000000 < (unsigned)wait_ms)
+			wait_ms = (next - now) / 1000000 + 1;
 	}
 	return wait_ms;
 }

@@ -55,7 +55,7 @@ FAILURES = {
     "assertions/expect_run_mmio_value": (MMIO.replace("0x2a", "0x2b"), MMIO, ..., ...),
     "assertions/expect_regs_one": ("rax=0x2b", "rax=0x2a", "end", "KVM_EXIT_HLT"),
     "assertions/expect_regs_rip": ("rip=0x100d", "rip=0x1014", "end", "KVM_EXIT_HLT"),
-    "assertions/expect_sregs": ("cr3=0x5000", "cr3=0", "entry", None),
+    "assertions/expect_sregs": ("cr3=0x5000", "cr3=0x0", "entry", None),
     "assertions/expect_memory_first_byte": (
         "memory at GPA 0x400 holds 2b 00", "it holds 2a 00", "end", "KVM_EXIT_HLT"),
     "assertions/expect_memory_later_byte": (
