@@ -142,8 +142,9 @@ CASE(registers, set_sregs_refuses_illegal_combinations, .contract = "sregs.illeg
 		{ "CR0.NW without CR0.CD", MODE_REAL16, .cr0 = CR0_CD }, /* reset sets both */
 		{ "bit 32 of CR0", MODE_REAL16, .cr0 = 1ull << 32 },
 		{ "bit 63 of CR4", MODE_REAL16, .cr4 = 1ull << 63 },
-		{ "bit 0 of the APIC base", MODE_REAL16, .apic_base = 1 },
-		{ "x2APIC mode without APIC", MODE_REAL16,
+		/* with the host's CPUID, or they would be refused for lack of an APIC there */
+		{ "bit 0 of the APIC base", MODE_LONG64, .apic_base = 1 },
+		{ "x2APIC mode without APIC", MODE_LONG64,
 		  .apic_base = APIC_BASE_EXTD | APIC_BASE_EN },
 	};
 
