@@ -121,7 +121,7 @@ const char *describe_exit(const struct exit_event *e, char *buf, size_t size)
 
 	if (e->result < 0) {
 		snprintf(buf, size, "KVM_RUN fails with %s (exit_reason is %s)",
-			 errno_name(-e->result), name);
+			 errno_name((int)-(unsigned)e->result), name);
 		return buf;
 	}
 	memcpy(u.bytes, e->data, sizeof u.bytes);
