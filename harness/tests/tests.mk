@@ -45,4 +45,7 @@ fuzz-targets: $(FUZZERS:%=$(BUILD)/fuzz-%)
 test-framework: $(BUILD)/kvmspec $(BUILD)/kvmspec-broken $(BUILD)/unit-tests $(BUILD)/yaml-filter ## run the framework's own tests
 	@CC='$(CC)' BUILD='$(BUILD)' $(PYTHON) $(TESTS)/run.py $(if $(FILTER),'$(FILTER)')
 
-.PHONY: test-framework fuzz-targets
+expectations: $(BUILD)/kvmspec-broken ## write the expected diagnoses anew (RESULTS= of a lab), to look at the diff
+	@BUILD='$(BUILD)' $(PYTHON) $(TESTS)/expectations.py $(if $(RESULTS),'$(RESULTS)')
+
+.PHONY: test-framework fuzz-targets expectations
