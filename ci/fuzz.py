@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def elf_images(build: Path) -> list[bytes]:
-    return [path.read_bytes() + bytes([mode]) for name in ("hello", "mmio")
+    return [path.read_bytes() + bytes([mode]) for name in ("hello", "hlt_loop", "mmio")
             for mode, path in enumerate(sorted(build.glob(f"guests/*/{name}.elf")))]
 
 
@@ -35,8 +35,8 @@ def evidence() -> list[bytes]:
 
 
 def catalogues() -> list[bytes]:
-    """What to look up, then the file."""
-    return [b"known/fails\n" + path.read_bytes()[-2000:]
+    """What to look up, then the file; one with a line that is longer than any buffer."""
+    return [b"x\n" + b"x" * 5000 + b"\n"] + [b"known/fails\n" + path.read_bytes()[-2000:]
             for place in ("cases", "harness/tests/broken") for path in (ROOT / place).glob("*.tsv")]
 
 
@@ -49,7 +49,7 @@ KERNEL_LOGS = [
     b"\1\0\0\0\0\0\0\0;\n\n6,2,3,-;\\x1b and more\n\n\xff"]
 TEXTS = ["a\n\tb \x1b é € \U0001f427 \u2028 \uffff \u0085 ".encode() + b"\xff\xc0\xaf\xed\xa0\x80"]
 
-MAX_LENGTH = {"image": 16384, "catalogue": 4096}  # bytes of an input
+MAX_LENGTH = {"image": 16384, "catalogue": 8192}  # bytes of an input
 QUIET = {"main"}  # what these write themselves is not worth reading
 
 
@@ -64,7 +64,7 @@ def last_number(pattern: str, log: str) -> str:
 
 
 def complaint(log: str) -> list[str]:
-    telling = re.compile(r"does not hold|runtime error|^SUMMARY|ERROR: |^ +#\d+ .* harness/")
+    telling = re.compile(r"does not hold|runtime error|^SUMMARY|ERROR: |^ +#\d+ .*/harness/")
     return [line.strip() for line in log.splitlines() if telling.search(line)][:12]
 
 
