@@ -51,8 +51,8 @@ struct evidence {
 
 	/* The vCPU at the failure. */
 	uint8_t has_regs, has_loaded; /* no bool: a case that goes wild may write anything here */
-	char guest[64];     /* "real16/hlt_loop" */
-	char rip_label[96]; /* "entry+0x1", or "" outside of the image */
+	char guest[64];               /* "real16/hlt_loop" */
+	char rip_label[96];           /* "entry+0x1", or "" outside of the image */
 	struct kvm_regs loaded, regs;
 	uint64_t code_address;           /* of the first byte of code: a label before RIP, or RIP */
 	uint32_t code_size;              /* 0: no RAM there */

@@ -84,7 +84,7 @@ static struct evidence good_evidence(const struct header *h)
 		strcpy(e.reason, "why");
 	}
 	if (h->flags & WITH_REGS) {
-		strcpy(e.guest, image->name);
+		snprintf(e.guest, sizeof e.guest, "%s", image->name);
 		strcpy(e.rip_label, "entry");
 		e.has_regs = e.has_loaded = true;
 		e.code_size = EVIDENCE_CODE;
