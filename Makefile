@@ -138,5 +138,5 @@ help: ## show this
 .PHONY: all deps check test list stress bench lint install clean help
 
 include harness/tests/tests.mk
-include ci/coverage.mk
+include ci/measure.mk
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -9,7 +9,6 @@
 
 #include "ioctl.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 
 struct guest_image;
@@ -63,10 +62,9 @@ struct evidence {
 	char reason[1024]; /* of a skip or an error */
 
 	/* The vCPU at the failure. */
-	bool has_regs;
-	bool has_loaded;
-	char guest[64];     /* "real16/hlt_loop" */
-	char rip_label[96]; /* "entry+0x1", or "" outside of the image */
+	uint8_t has_regs, has_loaded; /* no bool: a case that goes wild may write anything here */
+	char guest[64];               /* "real16/hlt_loop" */
+	char rip_label[96];           /* "entry+0x1", or "" outside of the image */
 	struct kvm_regs loaded, regs;
 	struct kvm_sregs loaded_sregs, sregs;
 	uint64_t code_address;           /* of the first byte of code: a label before RIP, or RIP */

@@ -184,10 +184,7 @@ static struct options parse_options(int argc, char **argv)
 /* Whether a filter names the case, or an area or each-mode case that it belongs to. */
 static bool matches(const char *filter, const char *id)
 {
-	char below[256];
-
-	snprintf(below, sizeof below, "%s/*", filter);
-	return fnmatch(filter, id, 0) == 0 || fnmatch(below, id, 0) == 0;
+	return fnmatch(filter, id, FNM_LEADING_DIR) == 0;
 }
 
 static bool is_chosen(const struct options *o, const struct kvm_case *c, const char *id)

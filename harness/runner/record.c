@@ -141,7 +141,7 @@ static json_t *abnormal_end(const struct evidence *e, const struct sandbox_end *
 						  : ", before KVM_RUN returned for the first time");
 	if (end->signal)
 		return json_sprintf("killed by signal %d (%s)", end->signal,
-				    sigabbrev_np(end->signal));
+				    sigabbrev_np(end->signal) ?: "real-time");
 	if (e->verdict == VERDICT_RUNNING)
 		return json_sprintf("the case's process ended with status %d before the case did",
 				    end->exit_status);
@@ -195,13 +195,20 @@ static const char *objection(const struct run *run, enum verdict verdict, const 
 static json_t *reason_of(const struct evidence *e, const struct sandbox_end *end,
 			 enum verdict verdict, const char *deviation)
 {
+	char text[1200];
+
 	if (verdict == VERDICT_KNOWN)
-		return json_string(deviation);
-	if (verdict == VERDICT_PASS && deviation)
-		return json_sprintf("passes, but is listed as a known deviation: %s", deviation);
+		return field_text(deviation);
+	if (verdict == VERDICT_PASS && deviation) {
+		snprintf(text, sizeof text, "passes, but is listed as a known deviation: %s",
+			 deviation);
+		return field_text(text);
+	}
 	if (verdict == VERDICT_ERROR && e->verdict != VERDICT_ERROR)
 		return abnormal_end(e, end);
-	return e->reason[0] ? field_text(e->reason) : NULL;
+	if (verdict == VERDICT_SKIP || verdict == VERDICT_ERROR)
+		return e->reason[0] ? field_text(e->reason) : json_string("it gave no reason");
+	return NULL;
 }
 
 static enum verdict verdict_of(const struct evidence *e, const struct sandbox_end *end,
@@ -223,15 +230,36 @@ static json_t *place_of(const struct kvm_case *c, const struct evidence *e, bool
 			    ended_early ? e->line : (unsigned)c->line);
 }
 
+/* As the names of sources and guests are; all else is no name. */
+static bool is_file_name(const char *s)
+{
+	char name[sizeof((struct evidence *)0)->file], more;
+
+	return sscanf(s, "%127[A-Za-z0-9_./-]%c", name, &more) == 1;
+}
+
+static bool is_guest_name(const char *s)
+{
+	char mode[64], name[64], more;
+
+	return sscanf(s, "%63[a-z0-9]/%63[A-Za-z0-9_]%c", mode, name, &more) == 2;
+}
+
+#define MAX_ERRNO 4095 /* what a system call can return */
+
 /* A case that went wild may have written anything here; nothing of it may harm the runner. */
 static struct evidence *sanitise(struct evidence *e)
 {
-	if (e->verdict > VERDICT_ERROR)
+	if (e->verdict > VERDICT_ERROR || e->verdict == VERDICT_KNOWN) /* that is not its to say */
 		e->verdict = VERDICT_RUNNING;
-	if (e->code_size > EVIDENCE_CODE)
+	if (e->exit_count > INT64_MAX) /* JSON's integers end there */
+		e->exit_count = INT64_MAX;
+	if (e->code_size > EVIDENCE_CODE || e->regs.rip - e->code_address >= e->code_size ||
+	    (e->has_regs && !guest_is_image(e->image)))
 		e->code_size = 0;
-	if (e->has_regs && !guest_is_image(e->image))
-		e->code_size = 0;
+	for (size_t i = 0; i < EVIDENCE_EXITS; i++)
+		if (e->exits[i].result < -MAX_ERRNO)
+			e->exits[i].result = -MAX_ERRNO;
 	if (e->gates_size > EVIDENCE_GATES)
 		e->gates_size = 0;
 	if (e->memory.size > EVIDENCE_MEMORY)
@@ -239,6 +267,10 @@ static struct evidence *sanitise(struct evidence *e)
 	e->file[sizeof e->file - 1] = e->expected[sizeof e->expected - 1] = '\0';
 	e->got[sizeof e->got - 1] = e->reason[sizeof e->reason - 1] = '\0';
 	e->guest[sizeof e->guest - 1] = e->rip_label[sizeof e->rip_label - 1] = '\0';
+	if (!is_file_name(e->file))
+		e->file[0] = '\0';
+	if (!is_guest_name(e->guest))
+		e->guest[0] = '\0';
 	return e;
 }
 
@@ -362,10 +394,12 @@ json_t *diagnosis(const struct run *run, const json_t *record)
 		filter = json_string_value(json_object_get(record, "case"));
 
 	if (id) {
-		struct contract contract = find_contract(id);
+		struct contract contract = find_contract(id); /* may be cut inside a character */
+		char text[1024];
 
-		json_object_set_new(object, "contract", json_sprintf("%s: %s", id, contract.text));
-		json_object_set_new(object, "documented", json_string(contract.documented));
+		snprintf(text, sizeof text, "%s: %s", id, contract.text);
+		json_object_set_new(object, "contract", field_text(text));
+		json_object_set_new(object, "documented", field_text(contract.documented));
 	}
 	show(object, "at", record, "at");
 	show(object, "expected", record, "expected");

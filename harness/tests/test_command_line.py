@@ -46,6 +46,11 @@ class Options(unittest.TestCase):
         self.assertEqual((done.returncode, done.stderr), (PASS, ""))
         self.assertRegex(done.stdout, r"\Akvmspec \d+\.\d+\.\d+\n\Z")
 
+    def test_a_long_filter_is_read_to_its_end(self):
+        refused(self, run(BROKEN, "--list", "words/" + "*" * 300 + "z"), "no case matches")
+        done = run(BROKEN, "--list", "words/" + "*" * 300 + "flood")
+        self.assertEqual(done.stdout, "words/flood\n", done.stderr)
+
     def test_list(self):
         done = run(BROKEN, "--list", "--kvm=/nonexistent")
         cases = done.stdout.splitlines()

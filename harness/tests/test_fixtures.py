@@ -63,6 +63,12 @@ FAILURES = {
     "assertions/expect_run_report": (
         "KVM_EXIT_IO out port 0x4b0 size 4 count 1 value 0x1234", IO, ..., ...),
     "endings/fails": ("the sky is blue", "it is grey", None, None),
+    "diagnoses/triple_fault": ("KVM_EXIT_HLT", "KVM_EXIT_SHUTDOWN", ..., "KVM_EXIT_SHUTDOWN"),
+    "diagnoses/emulation_fails": (
+        "KVM_EXIT_HLT", re.compile("^KVM_EXIT_INTERNAL_ERROR"), ...,
+        re.compile("^KVM_EXIT_INTERNAL_ERROR suberror 1")),
+    "diagnoses/flood": ("silence", "a flood", None, None),
+    "diagnoses/long_contract": ("one thing", "another", None, None),
     "threads/one_fails": ("the thread is content", "it is not", None, None),
     "threads/one_fails_while_the_vcpu_runs": (
         "the guest does not count", "it does", re.compile("^again"),
@@ -72,6 +78,9 @@ FAILURES = {
     "threads/assertion_fails_in_a_thread": (
         "KVM_EXIT_IO", "KVM_EXIT_HLT", "after_hlt", "KVM_EXIT_HLT"),
 }
+
+# What these need, not every host has.
+NEEDY = {"diagnoses/entry_fails", "diagnoses/kernel_log"}
 
 # fixture: (verdict, at, reason)
 OTHERS = {
@@ -87,6 +96,7 @@ OTHERS = {
         "error", ..., "cannot load guest real16/truncated: it has no program headers"),
     "endings/segmentation_fault": ("error", CASE, "killed by signal 11 (SEGV)"),
     "endings/aborts": ("error", CASE, "killed by signal 6 (ABRT)"),
+    "endings/real_time_signal": ("error", CASE, "killed by signal 35 (real-time)"),
     "endings/exits_with_0": (
         "error", CASE, "the case's process ended with status 0 before the case did"),
     "endings/exits_with_3": (
@@ -133,6 +143,13 @@ OTHERS = {
     "words/prints_and_passes": ("pass", CASE, None),
     "words/prints_unflushed_and_fails": ("fail", ..., None),
     "words/closes_stdout": ("pass", CASE, None),
+    "wild/scribbles_everywhere": (
+        "error", CASE, "the case's process ended with status 1 before the case did"),
+    "wild/fails_with_garbage": ("fail", ..., None),
+    "wild/says_that_it_is_known": (
+        "error", CASE, "the case's process ended with status 0 before the case did"),
+    "wild/skips_without_a_reason": ("skip", CASE, "it gave no reason"),
+    "wild/passes_with_a_reason": ("pass", CASE, None),
     "words/flood": ("pass", CASE, None),
     "words/flood_and_hang": ("error", CASE, re.compile("time-out")),
 }
@@ -162,7 +179,7 @@ class Fixtures(unittest.TestCase):
         self.assertEqual(int(line), support.line_of(case, marker), record["at"])
 
     def test_no_fixture_is_unknown_or_missing(self):
-        self.assertEqual(set(self.results.by_case), set(FAILURES) | set(OTHERS))
+        self.assertEqual(set(self.results.by_case), set(FAILURES) | set(OTHERS) | NEEDY)
         self.assertEqual(len(self.results.records), len(self.results.by_case))
 
     def test_exit_status_is_that_of_failures(self):
@@ -189,6 +206,18 @@ class Fixtures(unittest.TestCase):
                 self.check_place(case, record, at)
                 self.check(record.get("reason"), reason, "reason")
                 self.assertEqual("expected" in record, verdict in ("fail", "known"))
+
+    def test_needy_fixtures_fail_or_say_what_they_need(self):
+        for case in NEEDY:
+            record = self.results.by_case[case]
+            self.assertIn(record["verdict"], ("fail", "skip"), record)
+
+    def test_garbage_is_not_reported(self):
+        record = self.results.by_case["wild/fails_with_garbage"]
+        self.assertNotIn("guest", record)
+        self.assertNotIn("code", record)
+        self.assertEqual(record["kvm_runs"], 2**63 - 1)
+        self.assertEqual(record["ioctls"]["KVM_RUN"]["other"], 0x8080)
 
     def test_registers_say_what_changed(self):
         registers = self.results.by_case["assertions/expect_regs_one"]["registers"]

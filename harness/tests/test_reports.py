@@ -51,6 +51,11 @@ class Reports(unittest.TestCase):
                          'fixture.contract: A <contract> & its "text"')
         self.assertEqual(point.yaml_block["documented"], "nowhere, section #5")
 
+    def test_a_long_contract_is_cut_and_shown(self):
+        contract = self.points["diagnoses/long_contract"].yaml_block["contract"]
+        self.assertTrue(contract.startswith("fixture.cut: A sentence that is too long, and A "))
+        self.assertTrue(contract.endswith(r"\xe2\x82"), contract)
+
     def test_nasty_reasons_in_all(self):
         case = "words/nasty_error"
         self.assertEqual(self.results.by_case[case]["reason"], NASTY)

@@ -29,7 +29,23 @@ $(BUILD)/yaml-filter: $(BUILD)/$(TESTS)/yaml_filter.o $(BUILD)/harness/runner/ya
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ -ljansson
 
+# One program for each file, without the source that it includes (fuzz/fuzz.h).
+FUZZERS := $(patsubst $(TESTS)/fuzz/%.c,%,$(wildcard $(TESTS)/fuzz/*.c))
+comma := ,
+define FUZZER
+$(BUILD)/fuzz-$1: $(BUILD)/$(TESTS)/fuzz/$1.o $(filter-out %/runner/main.o %/runner/$1.o,$(HARNESS)) \
+		$(BROKEN) $(GUEST_OBJECTS) $(BUILD)/$(TESTS)/broken/catalogue.o
+	$$(call say,LINK,$$@)
+	$$(Q)$$(CC) $$(ALL_CFLAGS) $$(LDFLAGS) $(if $(filter main,$1),-Wl$(comma)--wrap=exit) -o $$@ $$^ $$(LDLIBS)
+endef
+$(foreach f,$(FUZZERS),$(eval $(call FUZZER,$f)))
+fuzz-targets: $(FUZZERS:%=$(BUILD)/fuzz-%)
+	@:
+
 test-framework: $(BUILD)/kvmspec $(BUILD)/kvmspec-broken $(BUILD)/unit-tests $(BUILD)/yaml-filter ## run the framework's own tests
 	@CC='$(CC)' BUILD='$(BUILD)' $(PYTHON) $(TESTS)/run.py $(if $(FILTER),'$(FILTER)')
 
-.PHONY: test-framework
+expectations: $(BUILD)/kvmspec-broken ## write the expected diagnoses anew (RESULTS= of a lab), to look at the diff
+	@BUILD='$(BUILD)' $(PYTHON) $(TESTS)/expectations.py $(if $(RESULTS),'$(RESULTS)')
+
+.PHONY: test-framework fuzz-targets expectations

@@ -108,6 +108,11 @@ CASE(endings, aborts)
 	abort();
 }
 
+CASE(endings, real_time_signal)
+{
+	raise(SIGRTMIN + 1);
+}
+
 CASE(endings, exits_with_0)
 {
 	exit(0);

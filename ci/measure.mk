@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
 #
-# `make test` once more, with a compiler's instruments built in, each in a build directory of its
-# own. Included by the Makefile.
+# The project's own code under instruments: a compiler's, valgrind, a fuzzer; each in a build
+# directory of its own. Included by the Makefile.
 
 SANITIZE := build/sanitize
 COVERAGE := build/coverage
+FUZZ := build/fuzz
+VALGRIND := build/valgrind
 
 # Per cent of the lines and branches of harness/ that the tests must reach.
 COVERAGE_LINES ?= 90
@@ -42,4 +44,20 @@ coverage: ## run all tests and say which lines and branches of harness/ they rea
 		--xml $(COVERAGE)/cobertura.xml --print-summary \
 		--fail-under-line $(COVERAGE_LINES) --fail-under-branch $(COVERAGE_BRANCHES) $(COVERAGE)
 
-.PHONY: sanitize coverage
+# Seconds for each target; libFuzzer comes with clang.
+FUZZ_SECONDS ?= 60
+fuzz: ## attack what reads input that we did not write (FUZZ_SECONDS=60 for each target)
+	@$(MAKE) --silent fuzz-targets BUILD=$(FUZZ) \
+		CC=clang CFLAGS='-O1 -g -fsanitize=fuzzer-no-link $(SANITIZERS)' \
+		LDFLAGS='-fsanitize=fuzzer $(SANITIZERS)'
+	@$(PYTHON) ci/fuzz.py '$(FUZZ)' '$(FUZZ_SECONDS)' $(if $(FILTER),'$(FILTER)')
+
+# Not static, or valgrind could not see malloc(). KVM writes to what valgrind knows nothing of: mapped
+# memory, which counts as written. A case leaves by _exit() with its memory: leaks are the runner's.
+valgrind: ## run the unit tests, the lists and fixtures under valgrind's memcheck
+	@mkdir -p $(VALGRIND)
+	@$(MAKE) --silent BUILD=$(VALGRIND) CFLAGS='-O1 -g' LDFLAGS= \
+		$(addprefix $(VALGRIND)/,unit-tests kvmspec kvmspec-broken)
+	@ci/valgrind '$(VALGRIND)'
+
+.PHONY: sanitize coverage fuzz valgrind
