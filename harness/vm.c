@@ -131,11 +131,8 @@ uint64_t guest_symbol(const struct vcpu *vcpu, const char *label)
 	return address;
 }
 
-/* One slot of the ring for each exit, in any thread. */
-static void record_exit(const struct vcpu *vcpu, int result)
+void exit_event_of(const struct vcpu *vcpu, int result, struct exit_event *e)
 {
-	uint64_t n = __atomic_fetch_add(&evidence->exit_count, 1, __ATOMIC_RELAXED);
-	struct exit_event *e = &evidence->exits[n % EVIDENCE_EXITS];
 	const struct kvm_run *run = vcpu->run;
 
 	e->result = result;
@@ -144,6 +141,14 @@ static void record_exit(const struct vcpu *vcpu, int result)
 	memcpy(e->data, (const char *)run + offsetof(struct kvm_run, hw), sizeof e->data);
 	if (result == 0 && run->exit_reason == KVM_EXIT_IO)
 		memcpy(e->io_data, (const char *)run + run->io.data_offset, sizeof e->io_data);
+}
+
+/* One slot of the ring for each exit, in any thread. */
+static void record_exit(const struct vcpu *vcpu, int result)
+{
+	uint64_t n = __atomic_fetch_add(&evidence->exit_count, 1, __ATOMIC_RELAXED);
+
+	exit_event_of(vcpu, result, &evidence->exits[n % EVIDENCE_EXITS]);
 }
 
 static bool nobody_runs; /* the case ends: what its threads still do does not matter */

@@ -5,6 +5,7 @@
 #include "host.h"
 #include "runner/clock.h"
 #include "runner/klog.h"
+#include "trace.h"
 
 #include <criterion/criterion.h>
 #include <criterion/internal/test.h>
@@ -25,9 +26,10 @@ extern const struct kvm_case *const __start_kvm_cases[], *const __stop_kvm_cases
 struct options {
 	char **filters; /* NULL-terminated; none: every case that is not on request */
 	const char *out, *kvm;
-	long jobs, repeat;
+	long jobs; /* 0: as many as there are CPUs, or one where that is needed to understand it */
+	long repeat;
 	double timeout_scale; /* 0: as slow as this host is */
-	bool list, catalogue;
+	bool list, catalogue, trace;
 };
 
 static struct run run;
@@ -62,6 +64,8 @@ static const char usage[] =
 	"      --no-skip          a skip is a failure: this host is to run everything\n"
 	"      --timeout-scale=F  allow the cases F times as long (default: as slow as this host\n"
 	"                         makes VMs, at most 50)\n"
+	"      --trace            print every ioctl of the cases as it returns, on standard error;\n"
+	"                         one case at a time unless -j says otherwise\n"
 	"      --kvm=PATH         use PATH instead of /dev/kvm\n"
 	"      --version          print the version\n"
 	"  -h, --help             print this\n"
@@ -116,7 +120,7 @@ static int flush_stdout(int status)
 
 static struct options parse_options(int argc, char **argv)
 {
-	enum { CATALOGUE = 256, STRICT, NO_SKIP, REPEAT, TIMEOUT_SCALE, KVM, VERSION };
+	enum { CATALOGUE = 256, STRICT, NO_SKIP, REPEAT, TIMEOUT_SCALE, TRACE, KVM, VERSION };
 	static const struct option longs[] = {
 		{ "jobs", required_argument, NULL, 'j' },
 		{ "out", required_argument, NULL, 'o' },
@@ -126,6 +130,7 @@ static struct options parse_options(int argc, char **argv)
 		{ "no-skip", no_argument, NULL, NO_SKIP },
 		{ "repeat", required_argument, NULL, REPEAT },
 		{ "timeout-scale", required_argument, NULL, TIMEOUT_SCALE },
+		{ "trace", no_argument, NULL, TRACE },
 		{ "kvm", required_argument, NULL, KVM },
 		{ "version", no_argument, NULL, VERSION },
 		{ "help", no_argument, NULL, 'h' },
@@ -133,7 +138,6 @@ static struct options parse_options(int argc, char **argv)
 	};
 	struct options o = {
 		.kvm = "/dev/kvm",
-		.jobs = sysconf(_SC_NPROCESSORS_ONLN),
 		.repeat = 1,
 	};
 	int c;
@@ -164,6 +168,9 @@ static struct options parse_options(int argc, char **argv)
 		case TIMEOUT_SCALE:
 			o.timeout_scale = parse_scale(optarg);
 			break;
+		case TRACE:
+			o.trace = true;
+			break;
 		case KVM:
 			o.kvm = optarg;
 			break;
@@ -178,6 +185,8 @@ static struct options parse_options(int argc, char **argv)
 		}
 	}
 	o.filters = argv + optind;
+	if (!o.jobs)
+		o.jobs = o.trace ? 1 : sysconf(_SC_NPROCESSORS_ONLN);
 	return o;
 }
 
@@ -277,10 +286,15 @@ static const struct planned *find_planned(const char *area, const char *name)
 
 static const struct planned *mine;
 
+/* What a case may have of the runner's: set before the zygote starts. */
+static int terminal = -1; /* the runner's standard error; -1: nothing is to be said there */
+
 static void enter_child(const char *area, const char *name, void *shared)
 {
 	evidence = shared;
 	mine = find_planned(area, name);
+	if (terminal >= 0)
+		trace_begin(terminal, mine->run_id, criterion_options.jobs > 1);
 }
 
 static void run_mine(void)
@@ -382,6 +396,14 @@ static void register_with_criterion(struct criterion_test_set *set, const struct
 /* Criterion's own words: none. Its results are in the records. */
 static struct criterion_logger silent;
 
+static void open_terminal(void)
+{
+	terminal = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	if (terminal < 0)
+		die("cannot duplicate standard error: %s", strerror(errno));
+	run.quiet = true;
+}
+
 static void start_sandboxes(const struct options *o)
 {
 	size_t jobs = (size_t)o->jobs < run.planned ? (size_t)o->jobs : run.planned;
@@ -395,12 +417,12 @@ static void start_sandboxes(const struct options *o)
 		.interrupted = was_interrupted,
 		.cannot_start = could_not_start,
 		.dying_max = jobs > 1 ? 32 * jobs : 0, /* one job: one VM at a time */
-		.keep_fd = host.kvm.kvm_fd.fd,
+		.keep_fds = { host.kvm.kvm_fd.fd, terminal },
 	};
+	criterion_options.jobs = jobs; /* before the fork: cases want to know, too */
 	err = sandbox_start(jobs);
 	if (err)
 		die("cannot start a process for the cases: %s", strerror(-err));
-	criterion_options.jobs = jobs;
 }
 
 static void run_all(const struct options *o)
@@ -450,6 +472,8 @@ int main(int argc, char **argv)
 	if (problem)
 		die("%s", problem);
 	host_hold_vm();
+	if (o.trace)
+		open_terminal();
 	start_sandboxes(&o);
 	if (!o.timeout_scale)
 		o.timeout_scale = host_slowness();
