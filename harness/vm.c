@@ -4,6 +4,7 @@
 #include "case.h"
 #include "evidence.h"
 #include "expect.h"
+#include "gdb_stub.h"
 #include "names.h"
 #include "x86/modes.h"
 
@@ -162,7 +163,7 @@ int vcpu_run(struct vcpu *vcpu)
 		__atomic_store_n(&vcpu->runner, 0, __ATOMIC_SEQ_CST);
 		pause();
 	}
-	result = x_try(vcpu, KVM_RUN);
+	result = gdb_when == GDB_AT_START ? gdb_run(vcpu) : x_try(vcpu, KVM_RUN);
 	__atomic_store_n(&vcpu->runner, 0, __ATOMIC_SEQ_CST);
 	record_exit(vcpu, result);
 	last_vcpu = vcpu;

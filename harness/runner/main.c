@@ -2,6 +2,7 @@
 /* The program: chooses cases, lets Criterion run them, reports. */
 #include "runner/run.h"
 
+#include "gdb_stub.h"
 #include "host.h"
 #include "runner/clock.h"
 #include "runner/klog.h"
@@ -30,6 +31,8 @@ struct options {
 	long repeat;
 	double timeout_scale; /* 0: as slow as this host is */
 	bool list, catalogue, trace;
+	enum gdb_when gdb;
+	unsigned gdb_port;
 };
 
 static struct run run;
@@ -66,6 +69,10 @@ static const char usage[] =
 	"                         makes VMs, at most 50)\n"
 	"      --trace            print every ioctl of the cases as it returns, on standard error;\n"
 	"                         one case at a time unless -j says otherwise\n"
+	"      --gdb[=PORT]       keep the vCPU of a case that fails for gdb, on 127.0.0.1:PORT\n"
+	"                         (default 1234; 0: any that is free), and say how to connect;\n"
+	"                         for one case, which has no time-out then\n"
+	"      --gdb-at=WHEN      when gdb gets it: «failure», or «start», before its first run\n"
 	"      --kvm=PATH         use PATH instead of /dev/kvm\n"
 	"      --version          print the version\n"
 	"  -h, --help             print this\n"
@@ -95,6 +102,25 @@ static double parse_scale(const char *value)
 	return f;
 }
 
+static unsigned parse_port(const char *value)
+{
+	char *end;
+	unsigned long port = strtoul(value, &end, 10);
+
+	if (*end || end == value || *value == '-' || port > 65535)
+		die("--gdb takes a port from 0 to 65535, not '%s'", value);
+	return port;
+}
+
+static enum gdb_when parse_gdb_at(const char *value)
+{
+	if (strcmp(value, "failure") == 0)
+		return GDB_AT_FAILURE;
+	if (strcmp(value, "start") == 0)
+		return GDB_AT_START;
+	die("--gdb-at takes 'start' or 'failure', not '%s'", value);
+}
+
 /* Before anything else: what we open must not become a closed stream's file descriptor. */
 static void prepare_streams(void)
 {
@@ -120,7 +146,18 @@ static int flush_stdout(int status)
 
 static struct options parse_options(int argc, char **argv)
 {
-	enum { CATALOGUE = 256, STRICT, NO_SKIP, REPEAT, TIMEOUT_SCALE, TRACE, KVM, VERSION };
+	enum {
+		CATALOGUE = 256,
+		STRICT,
+		NO_SKIP,
+		REPEAT,
+		TIMEOUT_SCALE,
+		TRACE,
+		GDB,
+		GDB_AT,
+		KVM,
+		VERSION
+	};
 	static const struct option longs[] = {
 		{ "jobs", required_argument, NULL, 'j' },
 		{ "out", required_argument, NULL, 'o' },
@@ -131,6 +168,8 @@ static struct options parse_options(int argc, char **argv)
 		{ "repeat", required_argument, NULL, REPEAT },
 		{ "timeout-scale", required_argument, NULL, TIMEOUT_SCALE },
 		{ "trace", no_argument, NULL, TRACE },
+		{ "gdb", optional_argument, NULL, GDB },
+		{ "gdb-at", required_argument, NULL, GDB_AT },
 		{ "kvm", required_argument, NULL, KVM },
 		{ "version", no_argument, NULL, VERSION },
 		{ "help", no_argument, NULL, 'h' },
@@ -139,6 +178,7 @@ static struct options parse_options(int argc, char **argv)
 	struct options o = {
 		.kvm = "/dev/kvm",
 		.repeat = 1,
+		.gdb_port = 1234,
 	};
 	int c;
 
@@ -170,6 +210,15 @@ static struct options parse_options(int argc, char **argv)
 			break;
 		case TRACE:
 			o.trace = true;
+			break;
+		case GDB:
+			if (!o.gdb)
+				o.gdb = GDB_AT_FAILURE;
+			if (optarg)
+				o.gdb_port = parse_port(optarg);
+			break;
+		case GDB_AT:
+			o.gdb = parse_gdb_at(optarg);
 			break;
 		case KVM:
 			o.kvm = optarg;
@@ -287,13 +336,18 @@ static const struct planned *find_planned(const char *area, const char *name)
 static const struct planned *mine;
 
 /* What a case may have of the runner's: set before the zygote starts. */
-static int terminal = -1; /* the runner's standard error; -1: nothing is to be said there */
+static int terminal = -1; /* the runner's standard error, if the case says something there */
+static int gdb_socket = -1;
+static enum gdb_when gdb_from;
+static bool traces;
 
 static void enter_child(const char *area, const char *name, void *shared)
 {
 	evidence = shared;
 	mine = find_planned(area, name);
-	if (terminal >= 0)
+	if (gdb_from)
+		gdb_begin(gdb_from, gdb_socket, terminal);
+	if (traces)
 		trace_begin(terminal, mine->run_id, criterion_options.jobs > 1);
 }
 
@@ -383,7 +437,7 @@ static void register_with_criterion(struct criterion_test_set *set, const struct
 		data->identifier_ = p->run_id;
 		data->file_ = p->c->file;
 		data->line_ = p->c->line;
-		data->timeout = timeout * o->timeout_scale;
+		data->timeout = o->gdb ? 0 : timeout * o->timeout_scale; /* 0: none */
 		criterion_register_test(set, &(struct criterion_test){
 						     .name = strchr(p->run_id, '/') + 1,
 						     .category = p->c->area,
@@ -396,8 +450,29 @@ static void register_with_criterion(struct criterion_test_set *set, const struct
 /* Criterion's own words: none. Its results are in the records. */
 static struct criterion_logger silent;
 
-static void open_terminal(void)
+static void prepare_gdb(const struct options *o)
 {
+	unsigned port = o->gdb_port;
+
+	if (run.planned != 1)
+		die("--gdb is for one case, and this would run %zu: %s, %s, … Name one of them.",
+		    run.planned, run.plan[0].run_id, run.plan[1].run_id);
+	gdb_socket = gdb_listen(&port);
+	if (gdb_socket < 0)
+		die("cannot listen on 127.0.0.1:%u: %s. Choose another port with --gdb=PORT; 0 "
+		    "takes any that is free.",
+		    port, strerror(-gdb_socket));
+	gdb_from = o->gdb;
+}
+
+/* What the cases need from us for --trace and --gdb. */
+static void prepare_debugging(const struct options *o)
+{
+	if (o->gdb)
+		prepare_gdb(o);
+	traces = o->trace;
+	if (!o->gdb && !o->trace)
+		return;
 	terminal = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 	if (terminal < 0)
 		die("cannot duplicate standard error: %s", strerror(errno));
@@ -417,7 +492,7 @@ static void start_sandboxes(const struct options *o)
 		.interrupted = was_interrupted,
 		.cannot_start = could_not_start,
 		.dying_max = jobs > 1 ? 32 * jobs : 0, /* one job: one VM at a time */
-		.keep_fds = { host.kvm.kvm_fd.fd, terminal },
+		.keep_fds = { host.kvm.kvm_fd.fd, terminal, gdb_socket },
 	};
 	criterion_options.jobs = jobs; /* before the fork: cases want to know, too */
 	err = sandbox_start(jobs);
@@ -472,8 +547,7 @@ int main(int argc, char **argv)
 	if (problem)
 		die("%s", problem);
 	host_hold_vm();
-	if (o.trace)
-		open_terminal();
+	prepare_debugging(&o);
 	start_sandboxes(&o);
 	if (!o.timeout_scale)
 		o.timeout_scale = host_slowness();

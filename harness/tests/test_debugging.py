@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""What helps with one case: --trace."""
+"""What helps with one case: --trace, --gdb."""
 
 import os
 import re
+import shlex
+import shutil
+import signal
+import socket
+import time
 import unittest
 
 import support
-from support import BROKEN, KVMSPEC, run, scratch
+from support import BROKEN, KVMSPEC, ROOT, run, scratch
+from test_command_line import FAILED, ONE, PASS, refused
 
 LINE = re.compile(r"\[ *\d+\.\d{6}\] (?:tid (?P<tid>\d+) )?"
                   r"(?:case (?P<case>[\w/]+)|(?P<object>kvm|vm|vcpu\d+|fd \d+)(?:@(?P<fd>\d+))? "
@@ -101,6 +107,240 @@ class Trace(unittest.TestCase):
         with os.fdopen(write, "w") as stderr:
             run(BROKEN, "--trace", "--out", out, "assertions/all_hold", stderr=stderr)
         self.assertEqual(support.Results(out).records[0]["verdict"], "pass")
+
+
+
+class GdbSession:
+    """A run that waits for gdb; `address` is where. Ends with the test."""
+
+    def __init__(self, test: unittest.TestCase, case: str, *options: object):
+        self.test, self.case, self.out = test, case, scratch()
+        self.process = support.start(BROKEN, "--gdb=0", "--out", self.out, *options, case, cwd=ROOT)
+        test.addCleanup(self.process.communicate)
+        test.addCleanup(self.process.kill)
+        self.said: list[str] = []
+        for line in self.process.stderr:
+            self.said.append(line)
+            if match := re.search(r"  (gdb .*'target remote 127\.0\.0\.1:(\d+)')$", line):
+                self.command, self.port = match[1], int(match[2])
+                return
+        test.fail("".join(self.said) + self.process.stdout.read())
+
+    def gdb(self, *commands: str) -> str:
+        """What gdb prints, called as the run said, with these commands."""
+        words = shlex.split(self.command)[1:]
+        done = run("gdb", "-nx", "-batch", *words, cwd=ROOT,
+                   *(word for command in commands for word in ("-ex", command)))
+        return done.stdout + done.stderr
+
+    def record(self, timeout: float = 20) -> dict:
+        self.process.wait(timeout)
+        record, = support.Results(self.out).records
+        return record
+
+
+class Connection:
+    """The protocol by hand, for what gdb would not send."""
+
+    def __init__(self, session: GdbSession):
+        self.socket = socket.create_connection(("127.0.0.1", session.port), timeout=20)
+        session.test.addCleanup(self.socket.close)
+        self.stream = self.socket.makefile("rwb", buffering=0)
+
+    def send(self, data: str) -> None:
+        self.stream.write(b"$%s#%02x" % (data.encode(), sum(data.encode()) % 256))
+
+    def receive(self) -> str:
+        while (byte := self.stream.read(1)) != b"$":
+            if byte == b"":
+                return "closed"
+        data = bytearray()
+        while (byte := self.stream.read(1)) != b"#":
+            data += byte
+        self.stream.read(2)
+        self.stream.write(b"+")
+        return data.decode()
+
+    def ask(self, data: str) -> str:
+        self.send(data)
+        return self.receive()
+
+
+LETTER = "debugged/fails_at_the_second_letter"
+
+
+@unittest.skipUnless(shutil.which("gdb"), "gdb is not installed")
+class Gdb(unittest.TestCase):
+    MODES = {  # mode: gdb's architecture, program counter, the register that is 42 at the end
+        "real16": ("i8086", "$eip", "$eax"),
+        "prot32": ("i386", "$eip", "$eax"),
+        "long64": ("i386:x86-64", "$rip", "$rax"),
+    }
+
+    def each_mode(self, check):
+        for mode, (architecture, pc, ax) in self.MODES.items():
+            with self.subTest(mode):
+                check(mode, architecture, pc, ax)
+
+    def test_a_failed_case(self):
+        def check(mode, architecture, pc, ax):
+            session = GdbSession(self, f"{LETTER}/{mode}")
+            self.assertIn(f"build/guests/{mode}/hello.elf".replace("build", str(support.BUILD.
+                          relative_to(ROOT))), session.command)
+            said = session.gdb(
+                "show architecture", f"printf \"pc %#lx\\n\", {pc}", "info symbol $pc",
+                f"printf \"ax %#lx\\n\", {ax}", "x/s &message", "x/i $pc", "printf \"cr0 %#lx\\n\", $cr0",
+                "monitor exits", "detach")
+            record = session.record()
+            self.assertIn(architecture, said)
+            self.assertIn("pc " + record["registers"]["rip"].split()[0] + "\n", said)
+            self.assertIn("next + 7 in section .text", said)
+            self.assertIn("ax 0x65\n", said)
+            self.assertIn('"Hello, world!"', said)
+            self.assertRegex(said, r"=> 0x\w+ <next\+7>:\s+jmp\s+0x\w+ <next>")
+            self.assertIn("cr0 " + record["system_registers"]["cr0"] + "\n", said)
+            for line in record["last_exits"]:
+                self.assertIn(line + "\n", said)
+            self.assertEqual((record["verdict"], record["kvm_runs"]), ("fail", 2))
+
+        self.each_mode(check)
+
+    def test_steps(self):
+        def check(mode, architecture, pc, ax):
+            session = GdbSession(self, f"{LETTER}/{mode}")
+            said = session.gdb("stepi", f"printf \"pc %#lx\\n\", {pc}", "info symbol $pc", "stepi",
+                               "info symbol $pc", "kill")
+            if refused := re.search("KVM_SET_GUEST_DEBUG fails with .*", said):
+                self.skipTest(f"{mode}: {refused[0]}")
+            self.assertIn("\nnext in section .text", said)
+            self.assertIn("\nnext + 1 in section .text", said)
+            self.assertEqual(session.record()["kvm_runs"], 2, "they are not the case's")
+
+        self.each_mode(check)
+
+    def test_breakpoints_registers_and_memory(self):
+        def check(mode, architecture, pc, ax):
+            session = GdbSession(self, f"{LETTER}/{mode}")
+            said = session.gdb(
+                "break *done", "set var *(char *)0x400 = 7", "x/1xb 0x400", "set $pc = next",
+                "set $esi = 0x200d" if mode != "long64" else "set $rsi = 0x200d",
+                "continue", "info symbol $pc", "stepi", f"printf \"ax %#lx\\n\", {ax}",
+                "delete", "continue", "printf \"past hlt: %d\\n\", $pc == &end", "x/1xb 0x400", "detach")
+            self.assertRegex(said, r"0x400\S*\s0x07\n")
+            self.assertIn("Breakpoint 1, done ()", said)
+            self.assertIn("done in section .text", said)
+            self.assertIn("ax 0x2a\n", said)
+            self.assertIn("KVM_EXIT_HLT\n", said)
+            self.assertIn("past hlt: 1\n", said)
+            self.assertRegex(said, r"0x400\S*\s0x2a\n")
+            self.assertEqual(session.record()["kvm_runs"], 2)
+
+        self.each_mode(check)
+
+    def test_exits_are_stops(self):
+        session = GdbSession(self, f"{LETTER}/prot32")
+        said = session.gdb("continue", "continue", "detach")
+        self.assertEqual(re.findall("KVM_EXIT_.*", said),
+                         [f"KVM_EXIT_IO out port 0xe9 size 1 count 1 data {ord('l'):x}"] * 2)
+        self.assertEqual(said.count("SIGTRAP"), 2)
+
+    def test_from_the_start(self):
+        def check(mode, architecture, pc, ax):
+            session = GdbSession(self, f"{LETTER}/{mode}", "--gdb-at=start")
+            said = session.gdb("info symbol $pc", "break *next", "continue", "info symbol $pc",
+                               "delete", "continue", "info symbol $pc", "detach")
+            self.assertIn("entry in section .text", said)
+            self.assertIn("next in section .text", said)
+            exits = re.findall("KVM_EXIT_IO .*|the case failed at .*", said)
+            record = session.record()
+            self.assertEqual(exits, record["last_exits"] + [f"the case failed at {record['at']}"])
+            self.assertIn("next + 7 in section .text", said)
+            self.assertEqual((record["verdict"], record["kvm_runs"]), ("fail", 2))
+
+        self.each_mode(check)
+
+    def test_a_case_that_passes_under_gdb(self):
+        session = GdbSession(self, "assertions/all_hold", "--gdb-at=start")
+        self.assertIn("exited normally", session.gdb("continue"))
+        self.assertEqual(session.record()["verdict"], "pass")
+
+    def test_killed_from_the_start(self):
+        session = GdbSession(self, "assertions/all_hold", "--gdb-at=start")
+        session.gdb("kill")
+        record = session.record()
+        self.assertEqual((record["verdict"], record["reason"]), ("error", "killed from gdb"))
+
+    def test_a_case_that_passes_without(self):
+        done = run(BROKEN, "--gdb=0", "--out", scratch(), "assertions/all_hold")
+        self.assertEqual(done.returncode, PASS)
+        self.assertIn("the case did not fail; --gdb-at=start", done.stderr)
+
+    def test_no_vcpu(self):
+        done = run(BROKEN, "--gdb=0", "--out", scratch(), "endings/fails")
+        self.assertEqual(done.returncode, FAILED)
+        self.assertIn("the case failed at harness/tests/broken/endings.c", done.stderr)
+        self.assertIn("nothing for gdb: no vCPU has run", done.stderr)
+
+    def test_no_time_out(self):
+        session = GdbSession(self, "endings/hangs_in_the_guest", "--gdb-at=start")
+        gdb = Connection(session)
+        gdb.send("c")
+        time.sleep(1)  # twice its time-out
+        gdb.stream.write(b"\3")
+        self.assertEqual(gdb.receive(), "T02", "Ctrl-C stops the guest")
+        gdb.send("k")
+        self.assertEqual(session.record()["reason"], "killed from gdb")
+
+    def test_what_gdb_would_not_send(self):
+        session = GdbSession(self, f"{LETTER}/prot32")
+        gdb = Connection(session)
+        self.assertEqual(gdb.ask("?"), "T05")
+        for wrong, answer in {
+            "": "", "X": "", "vMustReplyEmpty": "", "\x7f": "", "qNothing": "", "Z2,1000,1": "",
+            "m": "E16", "m0": "E16", "m80000,4": "E0e", "p999": "E16", "p": "E16", "P1": "E16",
+            "M1000,4": "E16", "M1000,4:00": "E16", "M80000,1:00": "E0e",
+            "qXfer:features:read:target.xml:": "E16", "qXfer:features:read:target.xml:ffff,4": "E16",
+            "m1000," + "f" * 8: None, "G12": "OK", "P0=": "OK", "z0,5,1": "OK",
+        }.items():
+            with self.subTest(wrong):
+                got = gdb.ask(wrong)
+                self.assertIn(answer, (None, got))
+        for number in range(4):
+            self.assertEqual(gdb.ask(f"Z1,{number},1"), "OK")
+        self.assertEqual(gdb.ask("Z1,5,1"), "E1c", "there are four debug registers")
+        self.assertEqual(gdb.ask("m" + "0" * 10000)[0], "E", "too long")
+        self.assertEqual(gdb.ask("?"), "T05")
+        gdb.socket.close()
+        gdb.stream.close()
+        self.assertEqual(session.record()["verdict"], "fail", "gdb that goes lets go of the vCPU")
+
+    def test_interrupted(self):
+        session = GdbSession(self, f"{LETTER}/prot32")
+        session.process.send_signal(signal.SIGINT)
+        self.assertEqual(session.process.wait(20), 130)
+
+
+class BadGdbOptions(unittest.TestCase):
+    def test_bad_input(self):
+        for words, *options in (
+            ("--gdb takes a port from 0 to 65535, not 'x'", "--gdb=x", ONE),
+            ("--gdb takes a port from 0 to 65535, not '65536'", "--gdb=65536", ONE),
+            ("--gdb takes a port from 0 to 65535, not '-1'", "--gdb=-1", ONE),
+            ("--gdb takes a port from 0 to 65535, not ''", "--gdb=", ONE),
+            ("--gdb-at takes 'start' or 'failure', not 'end'", "--gdb-at=end", ONE),
+            ("--gdb is for one case, and this would run 6: needs/a_", "--gdb=0", "needs"),
+            ("--gdb is for one case, and this would run 2: " + ONE, "--gdb=0", "--repeat=2", ONE),
+            ("no case matches 'nothing'", "--gdb=0", "nothing"),
+        ):
+            with self.subTest(options):
+                refused(self, run(BROKEN, "--out", scratch(), *options), words)
+
+    def test_a_port_in_use(self):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+            done = run(BROKEN, "--out", scratch(), f"--gdb={port}", ONE)
+            refused(self, done, f"cannot listen on 127.0.0.1:{port}: Address already in use",
+                    "--gdb=PORT")
 
 
 if __name__ == "__main__":
