@@ -5,6 +5,7 @@
 #include "gdb_stub.h"
 #include "host.h"
 #include "runner/clock.h"
+#include "runner/ftrace.h"
 #include "runner/klog.h"
 #include "trace.h"
 
@@ -30,7 +31,7 @@ struct options {
 	long jobs; /* 0: as many as there are CPUs, or one where that is needed to understand it */
 	long repeat;
 	double timeout_scale; /* 0: as slow as this host is */
-	bool list, catalogue, trace;
+	bool list, catalogue, trace, ftrace;
 	enum gdb_when gdb;
 	unsigned gdb_port;
 };
@@ -69,6 +70,8 @@ static const char usage[] =
 	"                         makes VMs, at most 50)\n"
 	"      --trace            print every ioctl of the cases as it returns, on standard error;\n"
 	"                         one case at a time unless -j says otherwise\n"
+	"      --ftrace           put KVM's last trace events into the record of each case that\n"
+	"                         does not pass; one case at a time\n"
 	"      --gdb[=PORT]       keep the vCPU of a case that fails for gdb, on 127.0.0.1:PORT\n"
 	"                         (default 1234; 0: any that is free), and say how to connect;\n"
 	"                         for one case, which has no time-out then\n"
@@ -153,6 +156,7 @@ static struct options parse_options(int argc, char **argv)
 		REPEAT,
 		TIMEOUT_SCALE,
 		TRACE,
+		FTRACE,
 		GDB,
 		GDB_AT,
 		KVM,
@@ -168,6 +172,7 @@ static struct options parse_options(int argc, char **argv)
 		{ "repeat", required_argument, NULL, REPEAT },
 		{ "timeout-scale", required_argument, NULL, TIMEOUT_SCALE },
 		{ "trace", no_argument, NULL, TRACE },
+		{ "ftrace", no_argument, NULL, FTRACE },
 		{ "gdb", optional_argument, NULL, GDB },
 		{ "gdb-at", required_argument, NULL, GDB_AT },
 		{ "kvm", required_argument, NULL, KVM },
@@ -211,6 +216,9 @@ static struct options parse_options(int argc, char **argv)
 		case TRACE:
 			o.trace = true;
 			break;
+		case FTRACE:
+			o.ftrace = true;
+			break;
 		case GDB:
 			if (!o.gdb)
 				o.gdb = GDB_AT_FAILURE;
@@ -234,8 +242,10 @@ static struct options parse_options(int argc, char **argv)
 		}
 	}
 	o.filters = argv + optind;
+	if (o.ftrace && o.jobs > 1)
+		die("--ftrace takes one case at a time, to tell whose an event is: leave out --jobs");
 	if (!o.jobs)
-		o.jobs = o.trace ? 1 : sysconf(_SC_NPROCESSORS_ONLN);
+		o.jobs = o.trace || o.ftrace ? 1 : sysconf(_SC_NPROCESSORS_ONLN);
 	return o;
 }
 
@@ -368,6 +378,7 @@ static void test_main(void)
 static void case_starts(void *shared)
 {
 	((struct evidence *)shared)->klog_start = klog_position();
+	ftrace_mark();
 }
 
 static void case_ended(const struct sandbox_end *end)
@@ -380,6 +391,7 @@ static void case_ended(const struct sandbox_end *end)
 
 static void finish(void)
 {
+	ftrace_close();
 	run.seconds = (now_ns() - started_ns) / 1e9;
 	reports_close(&run);
 	terminal_summary(&run);
@@ -513,6 +525,15 @@ static void run_all(const struct options *o)
 	criterion_finalize(set);
 }
 
+static void start_ftrace(void)
+{
+	const char *problem = ftrace_open();
+
+	if (problem)
+		fprintf(stderr, "kvmspec: KVM's trace events are not recorded: %s\n", problem);
+	json_object_set_new(run.host, "ftrace", json_string(problem ? problem : "recorded"));
+}
+
 static void list(void)
 {
 	for (size_t i = 0; i < run.planned; i++)
@@ -554,6 +575,8 @@ int main(int argc, char **argv)
 	problem = klog_open("/dev/kmsg", sandbox_is_case);
 	run.host = host_facts(argc, argv);
 	json_object_set_new(run.host, "kernel_log", json_string(problem ? problem : "watched"));
+	if (o.ftrace)
+		start_ftrace();
 	json_object_set_new(run.host, "timeout_scale", json_real(o.timeout_scale));
 	run.records = json_array();
 	problem = reports_open(&run, o.out);
