@@ -3,6 +3,7 @@
 
 #include "case.h"
 #include "evidence.h"
+#include "gdb_registers.h"
 #include "names.h"
 
 #include <arpa/inet.h>
@@ -107,24 +108,6 @@ static bool receive(char *data)
 	return true;
 }
 
-static char *put_hex(char *to, const void *bytes, size_t size)
-{
-	for (size_t i = 0; i < size; i++)
-		to += sprintf(to, "%02x", ((const unsigned char *)bytes)[i]);
-	return to;
-}
-
-/* Returns how many bytes the digits give, at most size. */
-static size_t get_hex(const char *digits, void *bytes, size_t size)
-{
-	unsigned value;
-	size_t n = 0;
-
-	while (n < size && sscanf(digits + 2 * n, "%2x", &value) == 1 && digits[2 * n + 1])
-		((unsigned char *)bytes)[n++] = value;
-	return n;
-}
-
 static void reply_status(int result)
 {
 	char error[8];
@@ -139,172 +122,38 @@ static void tell(const char *text)
 	char packet[1 + 2 * 512 + 1] = "O";
 	size_t size = strlen(text);
 
-	put_hex(packet + 1, text, size < 512 ? size : 512);
+	gdb_put_hex(packet + 1, text, size < 512 ? size : 512);
 	reply(packet);
 }
 
 /* Registers. */
 
-struct state {
-	struct kvm_regs regs;
-	struct kvm_sregs sregs;
-};
+static const struct gdb_layout *layout; /* the vCPU's when gdb came */
 
-struct reg {
-	const char *name, *type;
-	unsigned bits;
-	unsigned short offset; /* in struct state */
-	unsigned char size;    /* bytes there; 0: unavailable */
-};
-
-#define REG(name, type, bits, member)                                                              \
-	{                                                                                          \
-		name, type, bits, offsetof(struct state, member),                                  \
-			sizeof(((struct state *)0)->member)                                        \
-	}
-#define NO_REG(name, type, bits)                                                                   \
-	{                                                                                          \
-		name, type, bits, 0, 0                                                             \
-	}
-
-/* What comes behind the general registers in both layouts, in gdb's order. */
-#define SEGMENTS                                                                                   \
-	REG("eflags", "i386_eflags", 32, regs.rflags), REG("cs", "int32", 32, sregs.cs.selector),  \
-		REG("ss", "int32", 32, sregs.ss.selector),                                         \
-		REG("ds", "int32", 32, sregs.ds.selector),                                         \
-		REG("es", "int32", 32, sregs.es.selector),                                         \
-		REG("fs", "int32", 32, sregs.fs.selector),                                         \
-		REG("gs", "int32", 32, sregs.gs.selector)
-#define FPU                                                                                        \
-	NO_REG("st0", "i387_ext", 80), NO_REG("st1", "i387_ext", 80),                              \
-		NO_REG("st2", "i387_ext", 80), NO_REG("st3", "i387_ext", 80),                      \
-		NO_REG("st4", "i387_ext", 80), NO_REG("st5", "i387_ext", 80),                      \
-		NO_REG("st6", "i387_ext", 80), NO_REG("st7", "i387_ext", 80),                      \
-		NO_REG("fctrl", "int32", 32), NO_REG("fstat", "int32", 32),                        \
-		NO_REG("ftag", "int32", 32), NO_REG("fiseg", "int32", 32),                         \
-		NO_REG("fioff", "int32", 32), NO_REG("foseg", "int32", 32),                        \
-		NO_REG("fooff", "int32", 32), NO_REG("fop", "int32", 32)
-#define SYSTEM                                                                                     \
-	REG("cs_base", "uint64", 64, sregs.cs.base), REG("cr0", "uint64", 64, sregs.cr0),          \
-		REG("cr2", "uint64", 64, sregs.cr2), REG("cr3", "uint64", 64, sregs.cr3),          \
-		REG("cr4", "uint64", 64, sregs.cr4), REG("efer", "uint64", 64, sregs.efer)
-#define SYSTEM_REGS 6
-
-static const struct reg regs32[] = {
-	REG("eax", "int32", 32, regs.rax),
-	REG("ecx", "int32", 32, regs.rcx),
-	REG("edx", "int32", 32, regs.rdx),
-	REG("ebx", "int32", 32, regs.rbx),
-	REG("esp", "data_ptr", 32, regs.rsp),
-	REG("ebp", "data_ptr", 32, regs.rbp),
-	REG("esi", "int32", 32, regs.rsi),
-	REG("edi", "int32", 32, regs.rdi),
-	REG("eip", "code_ptr", 32, regs.rip),
-	SEGMENTS,
-	FPU,
-	SYSTEM,
-};
-
-static const struct reg regs64[] = {
-	REG("rax", "int64", 64, regs.rax),
-	REG("rbx", "int64", 64, regs.rbx),
-	REG("rcx", "int64", 64, regs.rcx),
-	REG("rdx", "int64", 64, regs.rdx),
-	REG("rsi", "int64", 64, regs.rsi),
-	REG("rdi", "int64", 64, regs.rdi),
-	REG("rbp", "data_ptr", 64, regs.rbp),
-	REG("rsp", "data_ptr", 64, regs.rsp),
-	REG("r8", "int64", 64, regs.r8),
-	REG("r9", "int64", 64, regs.r9),
-	REG("r10", "int64", 64, regs.r10),
-	REG("r11", "int64", 64, regs.r11),
-	REG("r12", "int64", 64, regs.r12),
-	REG("r13", "int64", 64, regs.r13),
-	REG("r14", "int64", 64, regs.r14),
-	REG("r15", "int64", 64, regs.r15),
-	REG("rip", "code_ptr", 64, regs.rip),
-	SEGMENTS,
-	FPU,
-	SYSTEM,
-};
-
-/* A CPU mode as gdb knows it. */
-struct layout {
-	const char *architecture;
-	const struct reg *regs;
-	unsigned count;
-};
-
-#define COUNT(array) (sizeof(array) / sizeof *(array))
-
-static const struct layout layout16 = { "i8086", regs32, COUNT(regs32) };
-static const struct layout layout32 = { "i386", regs32, COUNT(regs32) };
-static const struct layout layout64 = { "i386:x86-64", regs64, COUNT(regs64) };
-static const struct layout *layout; /* the vCPU's when gdb came */
-
-#define EFER_LMA (1u << 10)
-
-static bool is_64bit(const struct kvm_sregs *s)
-{
-	return (s->efer & EFER_LMA) && s->cs.l;
-}
-
-static const struct layout *layout_of(const struct kvm_sregs *s)
-{
-	return is_64bit(s) ? &layout64 : s->cs.db ? &layout32 : &layout16;
-}
-
-/* What gdb takes for the program counter is linear. */
-static uint64_t pc_base(const struct kvm_sregs *s)
-{
-	return is_64bit(s) ? 0 : s->cs.base;
-}
-
-static int read_state(struct state *s)
+static int read_state(struct gdb_state *s)
 {
 	int result = kvm(KVM_GET_REGS, &s->regs);
 
 	if (result == 0)
 		result = kvm(KVM_GET_SREGS, &s->sregs);
-	s->regs.rip += pc_base(&s->sregs);
+	s->regs.rip += gdb_pc_base(&s->sregs);
 	return result;
 }
 
-static int write_state(const struct state *was, struct state *now)
+static int write_state(const struct gdb_state *was, struct gdb_state *now)
 {
 	int result = 0;
 
-	now->regs.rip -= pc_base(&was->sregs);
+	now->regs.rip -= gdb_pc_base(&was->sregs);
 	if (memcmp(&was->sregs, &now->sregs, sizeof now->sregs) != 0)
 		result = kvm(KVM_SET_SREGS, &now->sregs);
 	return result < 0 ? result : kvm(KVM_SET_REGS, &now->regs);
 }
 
-static char *put_reg(char *to, const struct reg *reg, const struct state *s)
-{
-	unsigned char value[16] = { 0 };
-
-	if (!reg->size) {
-		memset(to, 'x', reg->bits / 4);
-		to[reg->bits / 4] = '\0';
-		return to + reg->bits / 4;
-	}
-	memcpy(value, (const char *)s + reg->offset, reg->size);
-	return put_hex(to, value, reg->bits / 8);
-}
-
-static void get_reg(const char *digits, const struct reg *reg, struct state *s)
-{
-	unsigned char value[16] = { 0 };
-
-	if (get_hex(digits, value, reg->bits / 8) == reg->bits / 8) /* not if it is «xxxx» */
-		memcpy((char *)s + reg->offset, value, reg->size);
-}
-
 static void read_registers(const char *arguments)
 {
 	char packet[PACKET_MAX], *end = packet;
-	struct state s;
+	struct gdb_state s;
 	int result = read_state(&s);
 
 	(void)arguments;
@@ -313,20 +162,20 @@ static void read_registers(const char *arguments)
 		return;
 	}
 	for (unsigned i = 0; i < layout->count; i++)
-		end = put_reg(end, &layout->regs[i], &s);
+		end = gdb_put_register(end, &layout->regs[i], &s);
 	reply(packet);
 }
 
 static void write_registers(const char *digits)
 {
-	struct state was, now;
+	struct gdb_state was, now;
 	int result = read_state(&was);
 
 	now = was;
 	for (unsigned i = 0; i < layout->count; i++) {
 		if (strlen(digits) < layout->regs[i].bits / 4)
 			break;
-		get_reg(digits, &layout->regs[i], &now);
+		gdb_get_register(digits, &layout->regs[i], &now);
 		digits += layout->regs[i].bits / 4;
 	}
 	reply_status(result < 0 ? result : write_state(&was, &now));
@@ -336,7 +185,7 @@ static void read_register(const char *arguments)
 {
 	char packet[64];
 	unsigned n = UINT_MAX;
-	struct state s;
+	struct gdb_state s;
 	int result = read_state(&s);
 
 	sscanf(arguments, "%x", &n);
@@ -346,13 +195,13 @@ static void read_register(const char *arguments)
 		reply_status(result);
 		return;
 	}
-	put_reg(packet, &layout->regs[n], &s);
+	gdb_put_register(packet, &layout->regs[n], &s);
 	reply(packet);
 }
 
 static void write_register(const char *arguments)
 {
-	struct state was, now;
+	struct gdb_state was, now;
 	unsigned n = UINT_MAX;
 	int at = 0, result = read_state(&was);
 
@@ -360,49 +209,15 @@ static void write_register(const char *arguments)
 	if (sscanf(arguments, "%x=%n", &n, &at) != 1 || !at || n >= layout->count)
 		result = -EINVAL;
 	if (result == 0) {
-		get_reg(arguments + at, &layout->regs[n], &now);
+		gdb_get_register(arguments + at, &layout->regs[n], &now);
 		result = write_state(&was, &now);
 	}
 	reply_status(result);
 }
 
-/* The target description: GDB manual, appendix "Target Descriptions". */
-
-static const char flags_type[] =
-	"<flags id=\"i386_eflags\" size=\"4\">"
-	"<field name=\"CF\" start=\"0\" end=\"0\"/><field name=\"PF\" start=\"2\" end=\"2\"/>"
-	"<field name=\"AF\" start=\"4\" end=\"4\"/><field name=\"ZF\" start=\"6\" end=\"6\"/>"
-	"<field name=\"SF\" start=\"7\" end=\"7\"/><field name=\"TF\" start=\"8\" end=\"8\"/>"
-	"<field name=\"IF\" start=\"9\" end=\"9\"/><field name=\"DF\" start=\"10\" end=\"10\"/>"
-	"<field name=\"OF\" start=\"11\" end=\"11\"/><field name=\"RF\" start=\"16\" end=\"16\"/>"
-	"</flags>";
-
-static const char *describe_target(void)
-{
-	static char xml[8192];
-	size_t n = snprintf(xml, sizeof xml,
-			    "<?xml version=\"1.0\"?><!DOCTYPE target SYSTEM \"gdb-target.dtd\">"
-			    "<target><architecture>%s</architecture>"
-			    "<feature name=\"org.gnu.gdb.i386.core\">%s",
-			    layout->architecture, flags_type);
-
-	for (unsigned i = 0; i < layout->count; i++) {
-		const struct reg *reg = &layout->regs[i];
-
-		if (i == layout->count - SYSTEM_REGS)
-			n += snprintf(xml + n, sizeof xml - n,
-				      "</feature><feature name=\"org.kvmspec.system\">");
-		n += snprintf(xml + n, sizeof xml - n,
-			      "<reg name=\"%s\" bitsize=\"%u\" type=\"%s\" regnum=\"%u\"/>",
-			      reg->name, reg->bits, reg->type, i);
-	}
-	snprintf(xml + n, sizeof xml - n, "</feature></target>");
-	return xml;
-}
-
 static void send_description(const char *arguments)
 {
-	const char *xml = describe_target();
+	const char *xml = gdb_describe_target(layout);
 	size_t offset, length, size = strlen(xml);
 	char packet[PACKET_MAX];
 
@@ -451,7 +266,7 @@ static void read_memory(const char *arguments)
 		memory = find_memory(address, &piece);
 		if (!memory)
 			break;
-		end = put_hex(end, memory, piece);
+		end = gdb_put_hex(end, memory, piece);
 	}
 	if (end == packet)
 		reply_status(-EFAULT);
@@ -467,7 +282,7 @@ static void write_memory(const char *arguments)
 	int at = 0;
 
 	if (sscanf(arguments, "%lx,%zx:%n", &address, &size, &at) != 2 || !at ||
-	    size > sizeof bytes || get_hex(arguments + at, bytes, size) != size) {
+	    size > sizeof bytes || gdb_get_hex(arguments + at, bytes, size) != size) {
 		reply_status(-EINVAL);
 		return;
 	}
@@ -619,7 +434,7 @@ static void run_on(void)
 /* s or c, from an address if one is given. Returns whether the vCPU is to run. */
 static bool prepare_resume(const char *packet)
 {
-	struct state was, now;
+	struct gdb_state was, now;
 	uint64_t address;
 	int result = set_guest_debug(*packet == 's');
 
@@ -647,7 +462,7 @@ static void monitor(const char *digits)
 	uint64_t n = evidence->exit_count, first = n > EVIDENCE_EXITS ? n - EVIDENCE_EXITS : 0;
 	char command[64] = "", line[300], text[256];
 
-	get_hex(digits, command, sizeof command - 1);
+	gdb_get_hex(digits, command, sizeof command - 1);
 	if (strcmp(command, "exits") != 0) {
 		tell("monitor exits: shows the last returns of KVM_RUN\n");
 		reply_status(0);
@@ -799,19 +614,18 @@ static bool meet(void)
 	struct sockaddr_in address = { 0 };
 	socklen_t size = sizeof address;
 	char path[PATH_MAX + 32];
-	struct state s;
+	struct gdb_state s;
 	int one = 1, result = read_state(&s);
 
 	if (result < 0) {
 		say("kvmspec: nothing for gdb: KVM_GET_REGS fails with %s\n", errno_name(-result));
 		return false;
 	}
-	layout = layout_of(&s.sregs);
+	layout = gdb_layout_of(&s.sregs);
 	getsockname(listening, (struct sockaddr *)&address, &size);
 	say("kvmspec: the vCPU waits for gdb; «detach» lets go of it:\n"
-	    "  gdb %s%s -ex 'target remote 127.0.0.1:%u'\n",
-	    elf_file(path, sizeof path), layout == &layout16 ? " -ex 'set architecture i8086'" : "",
-	    ntohs(address.sin_port));
+	    "  gdb %s -ex 'set architecture %s' -ex 'target remote 127.0.0.1:%u'\n",
+	    elf_file(path, sizeof path), layout->architecture, ntohs(address.sin_port));
 	do
 		gdb = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
 	while (gdb < 0 && errno == EINTR);

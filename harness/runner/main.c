@@ -23,6 +23,8 @@
 
 #define DEFAULT_TIMEOUT 10.0 /* seconds */
 
+#define DEFAULT_GDB_PORT 1234
+
 extern const struct kvm_case *const __start_kvm_cases[], *const __stop_kvm_cases[];
 
 struct options {
@@ -183,8 +185,8 @@ static struct options parse_options(int argc, char **argv)
 	struct options o = {
 		.kvm = "/dev/kvm",
 		.repeat = 1,
-		.gdb_port = 1234,
 	};
+	const char *gdb_port = NULL;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "j:o:lh", longs, NULL)) != -1) {
@@ -222,8 +224,7 @@ static struct options parse_options(int argc, char **argv)
 		case GDB:
 			if (!o.gdb)
 				o.gdb = GDB_AT_FAILURE;
-			if (optarg)
-				o.gdb_port = parse_port(optarg);
+			gdb_port = optarg;
 			break;
 		case GDB_AT:
 			o.gdb = parse_gdb_at(optarg);
@@ -242,6 +243,7 @@ static struct options parse_options(int argc, char **argv)
 		}
 	}
 	o.filters = argv + optind;
+	o.gdb_port = gdb_port ? parse_port(gdb_port) : DEFAULT_GDB_PORT;
 	if (o.ftrace && o.jobs > 1)
 		die("--ftrace takes one case at a time, to tell whose an event is: leave out --jobs");
 	if (!o.jobs)
