@@ -284,10 +284,9 @@ static const struct shape shapes[IOCTL_COUNT] = {
 	[INDEX_KVM_CHECK_EXTENSION] = { 0, capability, 1 },
 };
 
-static void append_argument(struct line *l, enum ioctl_index which, unsigned long arg, int result)
+static void append_argument(struct line *l, enum ioctl_index which, unsigned long arg)
 {
 	const struct shape *s = &shapes[which];
-	bool is_answer = _IOC_DIR(ioctl_table[which].nr) == _IOC_READ;
 	char object[1024];
 
 	_Static_assert(sizeof(struct kvm_sregs) <= sizeof object &&
@@ -295,8 +294,7 @@ static void append_argument(struct line *l, enum ioctl_index which, unsigned lon
 		       "the largest");
 	if (s->fields && !s->size) {
 		append_value(l, arg, s->fields->format);
-	} else if (!s->fields || (is_answer && result < 0) ||
-		   !copy(object, (const void *)arg, s->size)) {
+	} else if (!s->fields || !copy(object, (const void *)arg, s->size)) {
 		append(l, arg < 10 ? "%lu" : "%#lx", arg);
 	} else {
 		append(l, "{");
@@ -384,7 +382,7 @@ void trace_ioctl(const struct kvm_fd *fd, enum ioctl_index which, unsigned long 
 	append(&l, "%s", ioctl_table[which].name);
 	if (which != INDEX_KVM_RUN) {
 		append(&l, "(");
-		append_argument(&l, which, arg, result);
+		append_argument(&l, which, arg);
 		append(&l, ")");
 	}
 	if (result < 0)

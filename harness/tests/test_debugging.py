@@ -86,6 +86,7 @@ class Trace(unittest.TestCase):
     def test_one_at_a_time(self):
         lines, results, _ = self.trace("needs", "assertions/expect_regs*")
         self.assertEqual([line["case"] for line in lines if line["case"]], sorted(results.by_case))
+        self.assertEqual({line["tid"] for line in lines}, {None})
 
     def test_objects_of_two_vms(self):
         lines, _, _ = self.trace("assertions/all_hold")
@@ -309,6 +310,27 @@ class Gdb(unittest.TestCase):
         gdb.send("k")
         self.assertEqual(session.record()["reason"], "killed from gdb")
 
+    def test_ctrl_c_after_a_failure(self):
+        session = GdbSession(self, "threads/one_fails_while_the_vcpu_runs")
+        gdb = Connection(session)
+        gdb.send("c")
+        gdb.stream.write(b"\3")
+        self.assertEqual(gdb.receive(), "T02")
+        self.assertEqual(gdb.ask("D"), "OK")
+        self.assertEqual(session.record()["verdict"], "fail")
+
+    def test_says_that_a_breakpoint_was_hit(self):
+        """Only if gdb knows the word: then it need not guess from the byte before."""
+        self.needs("stops_at_breakpoints", "prot32")
+        for features, stop in (("hwbreak+", "T05hwbreak:;"), ("swbreak+", "T05")):
+            session = GdbSession(self, f"{LETTER}/prot32", "--gdb-at=start")
+            gdb = Connection(session)
+            gdb.ask(f"qSupported:{features}")
+            entry = int.from_bytes(bytes.fromhex(gdb.ask("p8")), "little")
+            self.assertEqual(gdb.ask(f"Z1,{entry + 1:x},1"), "OK")  # past CLD
+            self.assertEqual(gdb.ask("c"), stop)
+            gdb.send("k")
+
     def test_what_gdb_would_not_send(self):
         session = GdbSession(self, f"{LETTER}/prot32")
         gdb = Connection(session)
@@ -402,6 +424,7 @@ class Ftrace(unittest.TestCase):
                          record["kvm_runs"], events)
         self.assertRegex(events[-1], r"^kvmspec-broken-\d+ +\[\d+\] .* [\d.]+: kvm_\w+: ")
         self.assertEqual(len({e.split()[0] for e in events}), 1, "one process")
+        self.assertNotIn("kvm_unmap_hva_range", "".join(events))
         shown = "  ftrace: |\n" + "".join(f"    {event}\n" for event in events)
         self.assertIn(shown, done.stdout)
         self.assertIn(shown, results.tap)
@@ -419,8 +442,13 @@ class Ftrace(unittest.TestCase):
         self.assertEqual(len(results.records[0]["ftrace"]), 64)
 
     def test_nothing_is_left(self):
-        self.ftrace("assertions/all_hold")
-        self.assertNotIn("kvmspec-", in_tracefs("ls", f"{TRACING}/instances"))
+        if why := why_no_tracefs():
+            self.skipTest(why)
+        out = scratch()
+        process = support.start(*WITH_TRACEFS, BROKEN, "--ftrace", "--out", out, ONE)
+        process.communicate(timeout=20)
+        self.assertEqual(support.Results(out).host["ftrace"], "recorded")
+        self.assertNotIn(f"kvmspec-{process.pid}\n", in_tracefs("ls", f"{TRACING}/instances"))
         self.assertEqual(in_tracefs("cat", f"{TRACING}/events/kvm/enable"), "0\n")
 
     def test_nothing_is_left_after_ctrl_c(self):
@@ -435,7 +463,7 @@ class Ftrace(unittest.TestCase):
         support.wait_until(lambda: len(support.processes_of(process.pid)) == 2, "the case")
         process.send_signal(signal.SIGINT)
         self.assertEqual(process.wait(20), 130)
-        self.assertNotIn("kvmspec-", in_tracefs("ls", f"{TRACING}/instances"))
+        self.assertNotIn(f"kvmspec-{process.pid}\n", in_tracefs("ls", f"{TRACING}/instances"))
 
     def test_without_tracefs(self):
         results, done = self.ftrace("endings/passes", "endings/fails", before=WITHOUT_TRACEFS)
