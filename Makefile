@@ -89,7 +89,7 @@ $(BUILD)/guests/$1/%.embedded.o: $(BUILD)/guests/$1/%.elf harness/embed_guest.S
 endef
 $(foreach m,$(MODES),$(eval $(call GUEST_MODE,$m)))
 
-RUN_OPTIONS = $(if $(JOBS),--jobs='$(JOBS)') $(if $(OUT),--out='$(OUT)')
+RUN_OPTIONS = $(if $(JOBS),--jobs='$(JOBS)') $(if $(OUT),--out='$(OUT)') $(if $(TRACE),--trace)
 RUN = $(BUILD)/kvmspec $(RUN_OPTIONS)
 
 deps: ## install what is needed (Debian packages; says how where it cannot)
@@ -131,6 +131,7 @@ help: ## show this
 		FILTER= "cases to run or list: FILTER='immediate_exit/*', FILTER=signals" \
 		JOBS= 'cases to run at a time (default: the number of CPUs)' \
 		OUT= 'directory for the results (default: a new one, see results/latest)' \
+		TRACE=1 'print every ioctl of the cases (for more about one case: kvmspec --help)' \
 		PREFIX= 'where to install (default: /usr/local); DESTDIR is put before it' \
 		V=1 'print the commands' \
 		'CC= CFLAGS=' 'the compiler and its options'

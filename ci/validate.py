@@ -19,6 +19,7 @@ from typing import Any, Callable, Iterator
 
 SCHEMA = 1
 VERDICTS = ("pass", "fail", "skip", "known", "error")
+FTRACE_LINES = 64
 CONTROL = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
 Check = Callable[[Any], bool]
@@ -81,6 +82,7 @@ RECORD: dict[str, tuple[bool, Check]] = {
                                       r"[-+ ] 0x[0-9a-f]+  ([0-9a-f]{2} ?)+ *  \|.*\|"))),
     "last_exits": (False, list_of(text)),
     "kernel_log": (False, list_of(text)),
+    "ftrace": (False, lambda value: list_of(text)(value) and len(value) <= FTRACE_LINES),
     "output": (False, text),
     "output_bytes_lost": (False, count),
     "kvm_runs": (True, count),
@@ -93,6 +95,7 @@ HOST: dict[str, tuple[bool, Check]] = {
     "started": (True, matches(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")),
     "engine": (True, text),
     "kernel_log": (True, text),
+    "ftrace": (False, text),
     "vendor": (True, matches(r"kvm\w*")),
     "kernel": (True, text),
     "kernel_version": (True, text),

@@ -2,6 +2,7 @@
 #include "case.h"
 
 #include "evidence.h"
+#include "gdb_stub.h"
 #include "host.h"
 #include "names.h"
 #include "vm.h"
@@ -92,6 +93,8 @@ _Noreturn void case_exit(int status)
 
 static _Noreturn void end(enum verdict verdict)
 {
+	if (gdb_when)
+		gdb_end();
 	__atomic_store_n(&evidence->verdict, verdict, __ATOMIC_RELEASE);
 	case_exit(verdict == VERDICT_SKIP ? EXIT_SUCCESS : EXIT_FAILURE);
 }
@@ -110,6 +113,8 @@ _Noreturn void case_fail(struct vcpu *vcpu, const char *file, int line, const ch
 		vcpu = last_vcpu;
 	if (vcpu)
 		describe_vcpu(vcpu);
+	if (gdb_when)
+		gdb_serve_failure(vcpu);
 	end(VERDICT_FAIL);
 }
 
@@ -172,5 +177,7 @@ void case_run(const struct kvm_case *c, const struct guest_image *guest)
 			case_end(VERDICT_SKIP, c->file, c->line, "%s", reason);
 	c->run(guest);
 	pthread_mutex_lock(&the_end); /* a thread that fails just now must not be overtaken */
+	if (gdb_when)
+		gdb_end();
 	__atomic_store_n(&evidence->verdict, VERDICT_PASS, __ATOMIC_RELEASE);
 }

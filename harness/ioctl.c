@@ -4,6 +4,7 @@
 #include "case.h"
 #include "evidence.h"
 #include "names.h"
+#include "trace.h"
 
 #include <errno.h>
 #include <stdint.h>
@@ -37,6 +38,8 @@ int kvm_ioctl(const struct kvm_fd *fd, enum ioctl_index which, unsigned long arg
 	if (result < 0)
 		result = -errno;
 	record(which, result < 0 ? -result : 0);
+	if (__builtin_expect(is_traced, false))
+		trace_ioctl(fd, which, arg, result);
 	return result;
 }
 

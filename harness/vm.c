@@ -4,6 +4,7 @@
 #include "case.h"
 #include "evidence.h"
 #include "expect.h"
+#include "gdb_stub.h"
 #include "names.h"
 #include "x86/modes.h"
 
@@ -131,11 +132,8 @@ uint64_t guest_symbol(const struct vcpu *vcpu, const char *label)
 	return address;
 }
 
-/* One slot of the ring for each exit, in any thread. */
-static void record_exit(const struct vcpu *vcpu, int result)
+void exit_event_of(const struct vcpu *vcpu, int result, struct exit_event *e)
 {
-	uint64_t n = __atomic_fetch_add(&evidence->exit_count, 1, __ATOMIC_RELAXED);
-	struct exit_event *e = &evidence->exits[n % EVIDENCE_EXITS];
 	const struct kvm_run *run = vcpu->run;
 
 	e->result = result;
@@ -146,6 +144,14 @@ static void record_exit(const struct vcpu *vcpu, int result)
 	memcpy(e->data, (const char *)run + offsetof(struct kvm_run, hw), sizeof e->data);
 	if (result == 0 && run->exit_reason == KVM_EXIT_IO)
 		memcpy(e->io_data, (const char *)run + run->io.data_offset, sizeof e->io_data);
+}
+
+/* One slot of the ring for each exit, in any thread. */
+static void record_exit(const struct vcpu *vcpu, int result)
+{
+	uint64_t n = __atomic_fetch_add(&evidence->exit_count, 1, __ATOMIC_RELAXED);
+
+	exit_event_of(vcpu, result, &evidence->exits[n % EVIDENCE_EXITS]);
 }
 
 static bool nobody_runs; /* the case ends: what its threads still do does not matter */
@@ -161,7 +167,7 @@ int vcpu_run(struct vcpu *vcpu)
 		__atomic_store_n(&vcpu->runner, 0, __ATOMIC_SEQ_CST);
 		pause();
 	}
-	result = x_try(vcpu, KVM_RUN);
+	result = gdb_when == GDB_AT_START ? gdb_run(vcpu) : x_try(vcpu, KVM_RUN);
 	__atomic_store_n(&vcpu->runner, 0, __ATOMIC_SEQ_CST);
 	record_exit(vcpu, result);
 	last_vcpu = vcpu;

@@ -98,6 +98,10 @@ uint64_t guest_symbol(const struct vcpu *vcpu, const char *label);
 /* KVM_RUN once. Returns 0, or -errno. The exit is in vcpu->run. */
 int vcpu_run(struct vcpu *vcpu);
 
+/* What KVM_RUN has just returned, as the evidence keeps it. */
+struct exit_event;
+void exit_event_of(const struct vcpu *vcpu, int result, struct exit_event *event);
+
 /* The thread that is in vcpu_run() with this vCPU, or 0. */
 pid_t vcpu_runner(const struct vcpu *vcpu);
 

@@ -2,9 +2,12 @@
 /* The program: chooses cases, lets Criterion run them, reports. */
 #include "runner/run.h"
 
+#include "gdb_stub.h"
 #include "host.h"
 #include "runner/clock.h"
+#include "runner/ftrace.h"
 #include "runner/klog.h"
+#include "trace.h"
 
 #include <criterion/criterion.h>
 #include <criterion/internal/test.h>
@@ -20,14 +23,19 @@
 
 #define DEFAULT_TIMEOUT 10.0 /* seconds */
 
+#define DEFAULT_GDB_PORT 1234
+
 extern const struct kvm_case *const __start_kvm_cases[], *const __stop_kvm_cases[];
 
 struct options {
 	char **filters; /* NULL-terminated; none: every case that is not on request */
 	const char *out, *kvm;
-	long jobs, repeat;
+	long jobs; /* 0: as many as there are CPUs, or one where that is needed to understand it */
+	long repeat;
 	double timeout_scale; /* 0: as slow as this host is */
-	bool list, catalogue;
+	bool list, catalogue, trace, ftrace;
+	enum gdb_when gdb;
+	unsigned gdb_port;
 };
 
 static struct run run;
@@ -62,6 +70,14 @@ static const char usage[] =
 	"      --no-skip          a skip is a failure: this host is to run everything\n"
 	"      --timeout-scale=F  allow the cases F times as long (default: as slow as this host\n"
 	"                         makes VMs, at most 50)\n"
+	"      --trace            print every ioctl of the cases as it returns, on standard error;\n"
+	"                         one case at a time unless -j says otherwise\n"
+	"      --ftrace           put KVM's last trace events into the record of each case that\n"
+	"                         does not pass; one case at a time\n"
+	"      --gdb[=PORT]       keep the vCPU of a case that fails for gdb, on 127.0.0.1:PORT\n"
+	"                         (default 1234; 0: any that is free), and say how to connect;\n"
+	"                         for one case, which has no time-out then\n"
+	"      --gdb-at=WHEN      when gdb gets it: «failure», or «start», before its first run\n"
 	"      --kvm=PATH         use PATH instead of /dev/kvm\n"
 	"      --version          print the version\n"
 	"  -h, --help             print this\n"
@@ -91,6 +107,25 @@ static double parse_scale(const char *value)
 	return f;
 }
 
+static unsigned parse_port(const char *value)
+{
+	char *end;
+	unsigned long port = strtoul(value, &end, 10);
+
+	if (*end || end == value || *value == '-' || port > 65535)
+		die("--gdb takes a port from 0 to 65535, not '%s'", value);
+	return port;
+}
+
+static enum gdb_when parse_gdb_at(const char *value)
+{
+	if (strcmp(value, "failure") == 0)
+		return GDB_AT_FAILURE;
+	if (strcmp(value, "start") == 0)
+		return GDB_AT_START;
+	die("--gdb-at takes 'start' or 'failure', not '%s'", value);
+}
+
 /* Before anything else: what we open must not become a closed stream's file descriptor. */
 static void prepare_streams(void)
 {
@@ -116,7 +151,19 @@ static int flush_stdout(int status)
 
 static struct options parse_options(int argc, char **argv)
 {
-	enum { CATALOGUE = 256, STRICT, NO_SKIP, REPEAT, TIMEOUT_SCALE, KVM, VERSION };
+	enum {
+		CATALOGUE = 256,
+		STRICT,
+		NO_SKIP,
+		REPEAT,
+		TIMEOUT_SCALE,
+		TRACE,
+		FTRACE,
+		GDB,
+		GDB_AT,
+		KVM,
+		VERSION
+	};
 	static const struct option longs[] = {
 		{ "jobs", required_argument, NULL, 'j' },
 		{ "out", required_argument, NULL, 'o' },
@@ -126,6 +173,10 @@ static struct options parse_options(int argc, char **argv)
 		{ "no-skip", no_argument, NULL, NO_SKIP },
 		{ "repeat", required_argument, NULL, REPEAT },
 		{ "timeout-scale", required_argument, NULL, TIMEOUT_SCALE },
+		{ "trace", no_argument, NULL, TRACE },
+		{ "ftrace", no_argument, NULL, FTRACE },
+		{ "gdb", optional_argument, NULL, GDB },
+		{ "gdb-at", required_argument, NULL, GDB_AT },
 		{ "kvm", required_argument, NULL, KVM },
 		{ "version", no_argument, NULL, VERSION },
 		{ "help", no_argument, NULL, 'h' },
@@ -133,9 +184,9 @@ static struct options parse_options(int argc, char **argv)
 	};
 	struct options o = {
 		.kvm = "/dev/kvm",
-		.jobs = sysconf(_SC_NPROCESSORS_ONLN),
 		.repeat = 1,
 	};
+	const char *gdb_port = NULL;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "j:o:lh", longs, NULL)) != -1) {
@@ -164,6 +215,20 @@ static struct options parse_options(int argc, char **argv)
 		case TIMEOUT_SCALE:
 			o.timeout_scale = parse_scale(optarg);
 			break;
+		case TRACE:
+			o.trace = true;
+			break;
+		case FTRACE:
+			o.ftrace = true;
+			break;
+		case GDB:
+			if (!o.gdb)
+				o.gdb = GDB_AT_FAILURE;
+			gdb_port = optarg;
+			break;
+		case GDB_AT:
+			o.gdb = parse_gdb_at(optarg);
+			break;
 		case KVM:
 			o.kvm = optarg;
 			break;
@@ -178,6 +243,11 @@ static struct options parse_options(int argc, char **argv)
 		}
 	}
 	o.filters = argv + optind;
+	o.gdb_port = gdb_port ? parse_port(gdb_port) : DEFAULT_GDB_PORT;
+	if (o.ftrace && o.jobs > 1)
+		die("--ftrace takes one case at a time, to tell whose an event is: leave out --jobs");
+	if (!o.jobs)
+		o.jobs = o.trace || o.ftrace ? 1 : sysconf(_SC_NPROCESSORS_ONLN);
 	return o;
 }
 
@@ -274,10 +344,20 @@ static const struct planned *find_planned(const char *area, const char *name)
 
 static const struct planned *mine;
 
+/* What a case may have of the runner's: set before the zygote starts. */
+static int terminal = -1; /* the runner's standard error, if the case says something there */
+static int gdb_socket = -1;
+static enum gdb_when gdb_from;
+static bool traces;
+
 static void enter_child(const char *area, const char *name, void *shared)
 {
 	evidence = shared;
 	mine = find_planned(area, name);
+	if (gdb_from)
+		gdb_begin(gdb_from, gdb_socket, terminal);
+	if (traces)
+		trace_begin(terminal, mine->run_id, criterion_options.jobs > 1);
 }
 
 static void run_mine(void)
@@ -297,6 +377,7 @@ static void test_main(void)
 static void case_starts(void *shared)
 {
 	((struct evidence *)shared)->klog_start = klog_position();
+	ftrace_mark();
 }
 
 static void case_ended(const struct sandbox_end *end)
@@ -309,6 +390,7 @@ static void case_ended(const struct sandbox_end *end)
 
 static void finish(void)
 {
+	ftrace_close();
 	run.seconds = (now_ns() - started_ns) / 1e9;
 	reports_close(&run);
 	terminal_summary(&run);
@@ -366,7 +448,7 @@ static void register_with_criterion(struct criterion_test_set *set, const struct
 		data->identifier_ = p->run_id;
 		data->file_ = p->c->file;
 		data->line_ = p->c->line;
-		data->timeout = timeout * o->timeout_scale;
+		data->timeout = o->gdb ? 0 : timeout * o->timeout_scale; /* 0: none */
 		criterion_register_test(set, &(struct criterion_test){
 						     .name = strchr(p->run_id, '/') + 1,
 						     .category = p->c->area,
@@ -378,6 +460,35 @@ static void register_with_criterion(struct criterion_test_set *set, const struct
 
 /* Criterion's own words: none. Its results are in the records. */
 static struct criterion_logger silent;
+
+static void prepare_gdb(const struct options *o)
+{
+	unsigned port = o->gdb_port;
+
+	if (run.planned != 1)
+		die("--gdb is for one case, and this would run %zu: %s, %s, … Name one of them.",
+		    run.planned, run.plan[0].run_id, run.plan[1].run_id);
+	gdb_socket = gdb_listen(&port);
+	if (gdb_socket < 0)
+		die("cannot listen on 127.0.0.1:%u: %s. Choose another port with --gdb=PORT; 0 "
+		    "takes any that is free.",
+		    port, strerror(-gdb_socket));
+	gdb_from = o->gdb;
+}
+
+/* What the cases need from us for --trace and --gdb. */
+static void prepare_debugging(const struct options *o)
+{
+	if (o->gdb)
+		prepare_gdb(o);
+	traces = o->trace;
+	if (!o->gdb && !o->trace)
+		return;
+	terminal = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	if (terminal < 0)
+		die("cannot duplicate standard error: %s", strerror(errno));
+	run.quiet = true;
+}
 
 static void start_sandboxes(const struct options *o)
 {
@@ -392,12 +503,12 @@ static void start_sandboxes(const struct options *o)
 		.interrupted = was_interrupted,
 		.cannot_start = could_not_start,
 		.dying_max = jobs > 1 ? 32 * jobs : 0, /* one job: one VM at a time */
-		.keep_fd = host.kvm.kvm_fd.fd,
+		.keep_fds = { host.kvm.kvm_fd.fd, terminal, gdb_socket },
 	};
+	criterion_options.jobs = jobs; /* before the fork: cases want to know, too */
 	err = sandbox_start(jobs);
 	if (err)
 		die("cannot start a process for the cases: %s", strerror(-err));
-	criterion_options.jobs = jobs;
 }
 
 static void run_all(const struct options *o)
@@ -411,6 +522,15 @@ static void run_all(const struct options *o)
 	criterion_run_all_tests(set);
 	sandbox_wait_all();
 	criterion_finalize(set);
+}
+
+static void start_ftrace(void)
+{
+	const char *problem = ftrace_open();
+
+	if (problem)
+		fprintf(stderr, "kvmspec: KVM's trace events are not recorded: %s\n", problem);
+	json_object_set_new(run.host, "ftrace", json_string(problem ? problem : "recorded"));
 }
 
 static void list(void)
@@ -447,12 +567,15 @@ int main(int argc, char **argv)
 	if (problem)
 		die("%s", problem);
 	host_hold_vm();
+	prepare_debugging(&o);
 	start_sandboxes(&o);
 	if (!o.timeout_scale)
 		o.timeout_scale = host_slowness();
 	problem = klog_open("/dev/kmsg", sandbox_is_case);
 	run.host = host_facts(argc, argv);
 	json_object_set_new(run.host, "kernel_log", json_string(problem ? problem : "watched"));
+	if (o.ftrace)
+		start_ftrace();
 	json_object_set_new(run.host, "timeout_scale", json_real(o.timeout_scale));
 	run.records = json_array();
 	problem = reports_open(&run, o.out);

@@ -2,6 +2,7 @@
 #include "runner/run.h"
 
 #include "names.h"
+#include "runner/ftrace.h"
 #include "runner/klog.h"
 
 #include <string.h>
@@ -153,7 +154,7 @@ static json_t *abnormal_end(const struct evidence *e, const struct sandbox_end *
 
 static void add_state(json_t *record, const struct evidence *e, pid_t pid)
 {
-	json_t *kernel_log = klog_since(e->klog_start, pid);
+	json_t *kernel_log = klog_since(e->klog_start, pid), *events = ftrace_since_mark();
 
 	json_t *explanation = explain(e);
 
@@ -176,6 +177,9 @@ static void add_state(json_t *record, const struct evidence *e, pid_t pid)
 	if (json_array_size(kernel_log))
 		json_object_set(record, "kernel_log", kernel_log);
 	json_decref(kernel_log);
+	if (json_array_size(events))
+		json_object_set(record, "ftrace", events);
+	json_decref(events);
 }
 
 /*
@@ -415,6 +419,7 @@ json_t *diagnosis(const struct run *run, const json_t *record)
 	show_lines(object, "code", record, "code");
 	show(object, "last_exits", record, "last_exits");
 	show_lines(object, "kernel_log", record, "kernel_log");
+	show_lines(object, "ftrace", record, "ftrace");
 	show(object, "output", record, "output");
 	show(object, "output_bytes_lost", record, "output_bytes_lost");
 	json_object_set_new(object, "host", json_string(host_line(run->host, host, sizeof host)));

@@ -38,6 +38,7 @@ struct run {
 	double seconds;        /* wall time, set at the end */
 	const char *stopped;   /* why it ended before all cases did, or NULL */
 	bool strict, no_skip;
+	bool quiet;       /* no progress line: the cases themselves write to the terminal */
 	const char *lost; /* the first report that could not be written, or NULL */
 	int lost_errno;
 };

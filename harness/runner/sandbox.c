@@ -259,20 +259,26 @@ static void close_fd(int *fd)
 	*fd = -1;
 }
 
-/* Leaves a child with its three streams, its connection and hooks.keep_fd, and nothing of ours. */
+static int by_number(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+/* Leaves a child with its three streams, its connection and hooks.keep_fds, and nothing of ours. */
 static void close_inherited(int socket)
 {
-	int low = socket, high = sandbox_hooks.keep_fd;
+	int kept[1 + SANDBOX_KEEP_FDS] = { socket }, next = STDERR_FILENO + 1;
 
-	if (low > high) {
-		low = sandbox_hooks.keep_fd;
-		high = socket;
+	memcpy(kept + 1, sandbox_hooks.keep_fds, sizeof sandbox_hooks.keep_fds);
+	qsort(kept, 1 + SANDBOX_KEEP_FDS, sizeof *kept, by_number);
+	for (int i = 0; i <= SANDBOX_KEEP_FDS; i++) {
+		if (kept[i] < next)
+			continue;
+		if (kept[i] > next)
+			close_range(next, kept[i] - 1, 0);
+		next = kept[i] + 1;
 	}
-	if (low > 3)
-		close_range(3, low - 1, 0);
-	if (high > low + 1)
-		close_range(low < 3 ? 3 : low + 1, high - 1, 0);
-	close_range(high + 1, ~0u, 0);
+	close_range(next, ~0u, 0);
 }
 
 static void child_main(struct zygote_request *r)

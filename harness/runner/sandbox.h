@@ -18,6 +18,8 @@
 /* Output that a case wrote to its standard streams: the beginning is kept, the rest counted. */
 #define SANDBOX_OUTPUT_MAX 16384
 
+#define SANDBOX_KEEP_FDS 3 /* /dev/kvm, the runner's terminal, gdb's socket */
+
 /* How a case's process ended. */
 struct sandbox_end {
 	const char *area; /* Criterion's suite */
@@ -43,7 +45,7 @@ struct sandbox_hooks {
 	void (*interrupted)(void);     /* sandbox_interrupt() was called, all cases are killed */
 	void (*cannot_start)(int err); /* no process for the next case; all others are killed */
 	unsigned dying_max; /* cases that may still be torn down while the next one runs */
-	int keep_fd;        /* stays open in the cases: /dev/kvm */
+	int keep_fds[SANDBOX_KEEP_FDS]; /* stay open in the cases; unused ones: 0 or less */
 };
 
 extern struct sandbox_hooks sandbox_hooks;

@@ -9,9 +9,9 @@
 
 #define SLOWEST 5
 
-static bool shows_progress(void)
+static bool shows_progress(const struct run *run)
 {
-	return isatty(STDERR_FILENO) && !getenv("CI");
+	return !run->quiet && isatty(STDERR_FILENO) && !getenv("CI");
 }
 
 static bool has_colour(void)
@@ -42,7 +42,7 @@ void terminal_progress(const struct run *run)
 {
 	size_t bad;
 
-	if (!shows_progress())
+	if (!shows_progress(run))
 		return;
 	bad = run_count(run, "fail") + run_count(run, "error");
 	fprintf(stderr, "\r\033[K%zu of %zu", run->ended, run->planned);

@@ -191,6 +191,11 @@ int zygote_start(void (*child_main)(struct zygote_request *request))
 	return 0;
 }
 
+pid_t zygote_pid(void)
+{
+	return zygote;
+}
+
 pid_t zygote_fork(const struct zygote_request *request)
 {
 	struct zygote_request copy = *request;

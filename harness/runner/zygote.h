@@ -25,6 +25,9 @@ struct zygote_request {
  */
 int zygote_start(void (*child_main)(struct zygote_request *request));
 
+/* The process that children are forked from. */
+pid_t zygote_pid(void);
+
 /* Forks a child; the caller keeps its own copies of the descriptors. Returns its pid, or -errno. */
 pid_t zygote_fork(const struct zygote_request *request);
 
