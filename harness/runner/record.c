@@ -251,9 +251,16 @@ static bool is_guest_name(const char *s)
 
 #define MAX_ERRNO 4095 /* what a system call can return */
 
-/* A case that went wild may have written anything here; nothing of it may harm the runner. */
-static struct evidence *sanitise(struct evidence *e)
+/*
+ * A case that went wild may have written anything here; nothing of it may harm the runner. A copy: a
+ * process that cannot be killed may go on writing.
+ */
+static const struct evidence *sanitised(const struct evidence *shared)
 {
+	static struct evidence copy;
+	struct evidence *e = &copy;
+
+	copy = *shared;
 	if (e->verdict > VERDICT_ERROR || e->verdict == VERDICT_KNOWN) /* that is not its to say */
 		e->verdict = VERDICT_RUNNING;
 	if (e->exit_count > INT64_MAX) /* JSON's integers end there */
@@ -282,7 +289,7 @@ json_t *make_record(const struct run *run, const struct planned *planned,
 		    const struct sandbox_end *end)
 {
 	const struct kvm_case *c = planned->c;
-	struct evidence *e = sanitise(end->shared);
+	const struct evidence *e = sanitised(end->shared);
 	const char *deviation = find_deviation(planned->id);
 	enum verdict verdict = verdict_of(e, end, deviation);
 	const char *objected = objection(run, verdict, deviation);

@@ -99,11 +99,12 @@ static struct evidence good_evidence(const struct header *h)
 
 /* Any byte can be reached from any of these; from its own, a field is found sooner. */
 static const size_t fields[] = {
-	FIELD(verdict),    FIELD(file),      FIELD(line),     FIELD(expected),
-	FIELD(got),        FIELD(reason),    FIELD(has_regs), FIELD(guest),
-	FIELD(has_loaded), FIELD(rip_label), FIELD(regs.rip), FIELD(code_address),
-	FIELD(code_size),  FIELD(code),      FIELD(image),    FIELD(exit_count),
-	FIELD(exits),      FIELD(ioctls),
+	FIELD(verdict),    FIELD(file),      FIELD(line),         FIELD(expected),
+	FIELD(got),        FIELD(reason),    FIELD(has_regs),     FIELD(guest),
+	FIELD(has_loaded), FIELD(rip_label), FIELD(regs.rip),     FIELD(code_address),
+	FIELD(code_size),  FIELD(code),      FIELD(image),        FIELD(exit_count),
+	FIELD(exits),      FIELD(ioctls),    FIELD(sregs),        FIELD(gates_size),
+	FIELD(gates),      FIELD(memory),    FIELD(loaded_sregs),
 };
 
 static void scribble(struct evidence *e, const uint8_t *data, size_t size)
