@@ -65,6 +65,7 @@ RECORD: dict[str, tuple[bool, Check]] = {
     "filter": (False, matches(r"\w+(/\w+){1,2}")),
     "contract": (False, matches(r"[\w.]+")),
     "reason": (False, text),
+    "link": (False, text),
     "expected": (False, text),
     "got": (False, text),
     "guest": (False, matches(r"\w+/\w+")),

@@ -23,10 +23,11 @@ enum verdict {
 	VERDICT_ERROR, /* harness, guest or time-out got in the way; no statement about KVM */
 };
 
-#define EVIDENCE_EXITS  16  /* the last returns of KVM_RUN */
-#define EVIDENCE_UNION  64  /* bytes of kvm_run's exit union that are kept */
-#define EVIDENCE_CODE   128 /* bytes of guest code around RIP */
-#define EVIDENCE_ERRNOS 135 /* 0: success; EHWPOISON (133) is the highest; the last: any other */
+#define EVIDENCE_EXITS   16 /* the last returns of KVM_RUN */
+#define EVIDENCE_THREADS 64
+#define EVIDENCE_UNION   64  /* bytes of kvm_run's exit union that are kept */
+#define EVIDENCE_CODE    128 /* bytes of guest code around RIP */
+#define EVIDENCE_ERRNOS  135 /* 0: success; EHWPOISON (133) is the highest; the last: any other */
 
 /* One return of KVM_RUN. */
 struct exit_event {
@@ -39,6 +40,10 @@ struct exit_event {
 
 struct evidence {
 	uint64_t klog_start; /* the kernel log's position before the case (runner/klog.h) */
+
+	/* The threads that asked KVM for something, of the case and of its children. */
+	uint32_t thread_count;
+	int32_t threads[EVIDENCE_THREADS];
 
 	/* enum verdict; written last, atomically */
 	uint32_t verdict;

@@ -24,7 +24,7 @@ extern const struct kvm_case *const __start_kvm_cases[], *const __stop_kvm_cases
 
 struct options {
 	char **filters; /* NULL-terminated; none: every case that is not on request */
-	const char *out, *kvm;
+	const char *out, *kvm, *kernel_log;
 	long jobs, repeat;
 	double timeout_scale; /* 0: as slow as this host is */
 	bool list, catalogue;
@@ -63,6 +63,7 @@ static const char usage[] =
 	"      --timeout-scale=F  allow the cases F times as long (default: as slow as this host\n"
 	"                         makes VMs, at most 50)\n"
 	"      --kvm=PATH         use PATH instead of /dev/kvm\n"
+	"      --kernel-log=PATH  watch PATH, records of the same form, instead of /dev/kmsg\n"
 	"      --version          print the version\n"
 	"  -h, --help             print this\n"
 	"\n"
@@ -116,7 +117,7 @@ static int flush_stdout(int status)
 
 static struct options parse_options(int argc, char **argv)
 {
-	enum { CATALOGUE = 256, STRICT, NO_SKIP, REPEAT, TIMEOUT_SCALE, KVM, VERSION };
+	enum { CATALOGUE = 256, STRICT, NO_SKIP, REPEAT, TIMEOUT_SCALE, KVM, KERNEL_LOG, VERSION };
 	static const struct option longs[] = {
 		{ "jobs", required_argument, NULL, 'j' },
 		{ "out", required_argument, NULL, 'o' },
@@ -127,12 +128,14 @@ static struct options parse_options(int argc, char **argv)
 		{ "repeat", required_argument, NULL, REPEAT },
 		{ "timeout-scale", required_argument, NULL, TIMEOUT_SCALE },
 		{ "kvm", required_argument, NULL, KVM },
+		{ "kernel-log", required_argument, NULL, KERNEL_LOG },
 		{ "version", no_argument, NULL, VERSION },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
 	struct options o = {
 		.kvm = "/dev/kvm",
+		.kernel_log = "/dev/kmsg",
 		.jobs = sysconf(_SC_NPROCESSORS_ONLN),
 		.repeat = 1,
 	};
@@ -166,6 +169,9 @@ static struct options parse_options(int argc, char **argv)
 			break;
 		case KVM:
 			o.kvm = optarg;
+			break;
+		case KERNEL_LOG:
+			o.kernel_log = optarg;
 			break;
 		case VERSION:
 			puts("kvmspec " KVMSPEC_VERSION);
@@ -296,6 +302,22 @@ static void test_main(void)
 }
 
 /* In the runner. */
+
+static bool has_thread(const void *shared, pid_t thread)
+{
+	const struct evidence *e = shared;
+	uint32_t n = e->thread_count < EVIDENCE_THREADS ? e->thread_count : EVIDENCE_THREADS;
+
+	for (uint32_t i = 0; i < n; i++)
+		if (e->threads[i] == thread)
+			return true;
+	return false;
+}
+
+static pid_t case_of(pid_t thread)
+{
+	return sandbox_case_of(thread, has_thread);
+}
 
 static void case_starts(void *shared)
 {
@@ -453,7 +475,7 @@ int main(int argc, char **argv)
 	start_sandboxes(&o);
 	if (!o.timeout_scale)
 		o.timeout_scale = host_slowness();
-	problem = klog_open("/dev/kmsg", sandbox_is_case);
+	problem = klog_open(o.kernel_log, (struct klog_cases){ case_of, sandbox_running });
 	run.host = host_facts(argc, argv);
 	json_object_set_new(run.host, "kernel_log", json_string(problem ? problem : "watched"));
 	json_object_set_new(run.host, "timeout_scale", json_real(o.timeout_scale));

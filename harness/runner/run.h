@@ -73,8 +73,23 @@ struct contract {
 };
 struct contract find_contract(const char *id);
 
-/* Why this case is known to fail on this host, or NULL if it is not (static buffer). */
-const char *find_deviation(const char *id);
+/* A row of cases/deviations.tsv. */
+struct deviation {
+	char reason[1024];
+	char fails_as[1024]; /* shell pattern for what comes back */
+	char link[256];      /* to its discussion or fix, or "-" */
+	bool is_as_listed;   /* what came back matches the pattern */
+};
+
+/*
+ * The row that lists this case as known to fail on this host, or NULL if none does (static buffer).
+ * got: what came back, or NULL if the case did not fail. A case that fails in several ways has
+ * several rows: the first that tells of this way counts, or the first of all if none does.
+ */
+const struct deviation *find_deviation(const char *id, const char *got);
+
+/* Whether cases/kernel_log.tsv lists this line as one that is no fault on this host. */
+bool is_expected_of_kernel(const char *text);
 
 /*
  * Makes the results directory (out, or a new one under results/runs with results/latest pointing to

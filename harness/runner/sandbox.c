@@ -655,7 +655,6 @@ static void bury(struct sandbox *s)
 {
 	int status = s->wait_status;
 
-	s->buried = true;
 	if (s->output >= 0)
 		drain_output(s);
 	s->instance.time.end = now_ns();
@@ -677,6 +676,7 @@ static void bury(struct sandbox *s)
 		.output_len = s->output_len,
 		.output_lost = s->output_lost,
 	});
+	s->buried = true;
 	if (!s->told)
 		tell_criterion(s);
 	else if (s->released)
@@ -839,12 +839,22 @@ void sandbox_wait_all(void)
 	zygote_stop();
 }
 
-bool sandbox_is_case(pid_t pid)
+pid_t sandbox_case_of(pid_t thread, bool (*has_thread)(const void *shared, pid_t thread))
 {
-	for (struct sandbox *s = sandboxes; s; s = s->next)
-		if (s->instance.pid == (bxf_pid)pid)
-			return true;
-	return false;
+	for (const struct sandbox *s = sandboxes; s; s = s->next)
+		if (!s->buried &&
+		    ((pid_t)s->instance.pid == thread || has_thread(s->shared, thread)))
+			return s->instance.pid;
+	return 0;
+}
+
+unsigned sandbox_running(void)
+{
+	unsigned running = 0;
+
+	for (const struct sandbox *s = sandboxes; s; s = s->next)
+		running += !s->buried;
+	return running;
 }
 
 /* Criterion's encoded «acknowledged»: field 1, status OK = 0. */

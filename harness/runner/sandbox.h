@@ -58,8 +58,14 @@ int sandbox_start(size_t jobs);
 /* Waits for the cases that Criterion need not wait for; call it after criterion_run_all_tests(). */
 void sandbox_wait_all(void);
 
-/* Whether this is the process of a case that runs, or that was just buried. */
-bool sandbox_is_case(pid_t pid);
+/*
+ * The process of the case that has this thread: its first, or one that has_thread (which gets the
+ * memory that the case shares) knows. Until the case's record was made; 0 if there is none.
+ */
+pid_t sandbox_case_of(pid_t thread, bool (*has_thread)(const void *shared, pid_t thread));
+
+/* How many cases there are whose record is not made. */
+unsigned sandbox_running(void);
 
 /* Asks the loop to kill every case and call hooks.interrupted; may be called by a signal handler. */
 void sandbox_interrupt(void);

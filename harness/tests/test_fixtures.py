@@ -117,6 +117,12 @@ OTHERS = {
     "known/passes": (
         "pass", CASE, "passes, but is listed as a known deviation: listed, but it passes"),
     "known/ends_in_an_error": ("error", ..., "out of luck"),
+    "known/fails_in_another_way": ("fail", ..., "fails in another way than is listed (it does "
+                                   "nothing*): listed for another way to fail"),
+    "known/fails_in_the_second_way": ("known", ..., "the second way"),
+    "known/is_taken_out": ("fail", ..., None),
+    "kmsg/a_programs_words_are_no_fault": ("pass", CASE, None),
+    "kmsg/a_programs_words_are_shown": ("fail", ..., None),
     "known/fails_on_another_vendor": ("fail", ..., None),
     "known/fails_on_another_kernel": ("fail", ..., None),
     "known/fails_on_another_engine": ("fail", ..., None),
