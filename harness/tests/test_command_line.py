@@ -74,7 +74,9 @@ class Options(unittest.TestCase):
             ("endings/passes",): ["endings/passes"],
             ("endings/pass*",): ["endings/passes"],
             ("*/passes",): ["endings/passes", "known/passes"],
-            ("needs/a_*", "endings/errs"): ["endings/errs", "needs/a_capability", "needs/a_vendor"],
+            ("needs/a_*", "endings/errs"): ["endings/errs", "needs/a_capability", "needs/a_cpu_feature",
+                                           "needs/a_cpu_feature_of_no_leaf", "needs/a_kernel",
+                                           "needs/a_vendor"],
             ("forever/sl*",): ["forever/sleeps"],
         }.items():
             with self.subTest(filters):

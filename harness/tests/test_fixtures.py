@@ -104,6 +104,15 @@ OTHERS = {
     "needs/a_capability": ("skip", CASE, "needs KVM_CAP_OF_NO_HOST; this host answers 0"),
     "needs/bits_of_a_capability": ("skip", CASE, re.compile(
         "needs KVM_CAP_NR_MEMSLOTS with bits 0x40000000; this host answers 0x[0-9a-f]+$")),
+    "needs/more_of_a_capability": ("skip", CASE, re.compile(
+        r"needs KVM_CAP_NR_MEMSLOTS of at least 1073741824; this host answers \d+$")),
+    "needs/a_cpu_feature": ("skip", CASE, re.compile(
+        r"needs CPU feature everything, KVM_GET_SUPPORTED_CPUID's 0.0 eax bit 31; "
+        r"this host answers eax=0x[0-9a-f]+$")),
+    "needs/a_cpu_feature_of_no_leaf": (
+        "skip", CASE, "needs CPU feature nothing, KVM_GET_SUPPORTED_CPUID's 0x5fffffff.1 ebx bit 3; "
+        "this host has no such leaf"),
+    "needs/a_kernel": ("skip", CASE, re.compile(r"needs Linux 1000.1 or later; this host has \d")),
     "needs/a_vendor": ("skip", CASE, re.compile(
         r"needs vendor module kvm_none; this host has kvm\w*$")),
     "needs/cpus": ("skip", CASE, re.compile(r"needs 1000000 host CPUs; this host has \d+$")),

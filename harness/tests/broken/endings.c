@@ -49,6 +49,29 @@ CASE(needs, bits_of_a_capability,
 	fail("it is skipped", "it ran");
 }
 
+CASE(needs, more_of_a_capability,
+     .needs = { CAP_AT_LEAST(KVM_CAP_NR_MEMSLOTS, 1 << 30) }) /* ends here */
+{
+	fail("it is skipped", "it ran");
+}
+
+/* Bit 31 of leaf 0's EAX is no feature: it is the number of the last basic leaf. */
+CASE(needs, a_cpu_feature, .needs = { CPU_FEATURE("everything", 0, 0, eax, 31) }) /* ends here */
+{
+	fail("it is skipped", "it ran");
+}
+
+CASE(needs, a_cpu_feature_of_no_leaf,
+     .needs = { CPU_FEATURE("nothing", 0x5fffffff, 1, ebx, 3) }) /* ends here */
+{
+	fail("it is skipped", "it ran");
+}
+
+CASE(needs, a_kernel, .needs = { KERNEL(1000, 1) }) /* ends here */
+{
+	fail("it is skipped", "it ran");
+}
+
 CASE(needs, a_vendor, .needs = { VENDOR("kvm_none") }) /* ends here */
 {
 	fail("it is skipped", "it ran");
@@ -64,7 +87,9 @@ CASE(needs, second_of_two, .needs = { CPUS(1), VENDOR("kvm_none") }) /* ends her
 	fail("it is skipped", "it ran");
 }
 
-CASE(needs, are_met, .needs = { CAP(KVM_CAP_USER_MEMORY), CPUS(1) })
+CASE(needs, are_met,
+     .needs = { CAP(KVM_CAP_USER_MEMORY), CAP_AT_LEAST(KVM_CAP_NR_MEMSLOTS, 1), CPUS(1),
+		CPU_FEATURE("fpu", 1, 0, edx, 0), KERNEL(2, 6) })
 {
 }
 
