@@ -18,7 +18,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define DEFAULT_TIMEOUT 10.0 /* seconds */
+#define DEFAULT_TIMEOUT 10.0  /* seconds */
+#define RUNS_UNTIL_FAIL 20000 /* all are planned from the start; Criterion is slow with more */
 
 extern const struct kvm_case *const __start_kvm_cases[], *const __stop_kvm_cases[];
 
@@ -26,6 +27,7 @@ struct options {
 	char **filters; /* NULL-terminated; none: every case that is not on request */
 	const char *out, *kvm, *kernel_log;
 	long jobs, repeat;
+	long seed;            /* of --shuffle; -1: the cases run in the order of their names */
 	double timeout_scale; /* 0: as slow as this host is */
 	bool list, catalogue;
 };
@@ -57,7 +59,10 @@ static const char usage[] =
 	"                         results/runs, with results/latest pointing to it)\n"
 	"  -l, --list             list the cases instead of running them\n"
 	"      --catalogue        list every case, its contract and its source, for tools\n"
-	"      --repeat=N         run each case N times\n"
+	"      --repeat=N         run all of them N times, and say whose verdict changes\n"
+	"      --until-fail       repeat until a case fails, N times at most (default: as\n"
+	"                         often as makes 20000 runs of cases)\n"
+	"      --shuffle[=SEED]   run them in another order each time; the seed repeats it\n"
 	"      --strict           a known deviation that passes is a failure\n"
 	"      --no-skip          a skip is a failure: this host is to run everything\n"
 	"      --timeout-scale=F  allow the cases F times as long (default: as slow as this host\n"
@@ -80,6 +85,26 @@ static long parse_count(const char *option, const char *value)
 	if (errno || *end || end == value || n < 1 || n > 1000000)
 		die("%s takes a number from 1 to 1000000, not '%s'", option, value);
 	return n;
+}
+
+static long parse_seed(const char *value)
+{
+	char *end;
+	long n;
+
+	errno = 0;
+	n = strtol(value, &end, 10);
+	if (errno || *end || end == value || n < 0 || n > UINT32_MAX)
+		die("--shuffle takes a number from 0 to %u, not '%s'", UINT32_MAX, value);
+	return n;
+}
+
+static long random_seed(void)
+{
+	uint32_t seed = now_ns(); /* without a source of entropy, any will do */
+
+	getentropy(&seed, sizeof seed);
+	return seed;
 }
 
 static double parse_scale(const char *value)
@@ -117,7 +142,18 @@ static int flush_stdout(int status)
 
 static struct options parse_options(int argc, char **argv)
 {
-	enum { CATALOGUE = 256, STRICT, NO_SKIP, REPEAT, TIMEOUT_SCALE, KVM, KERNEL_LOG, VERSION };
+	enum {
+		CATALOGUE = 256,
+		STRICT,
+		NO_SKIP,
+		REPEAT,
+		UNTIL_FAIL,
+		SHUFFLE,
+		TIMEOUT_SCALE,
+		KVM,
+		KERNEL_LOG,
+		VERSION
+	};
 	static const struct option longs[] = {
 		{ "jobs", required_argument, NULL, 'j' },
 		{ "out", required_argument, NULL, 'o' },
@@ -126,6 +162,8 @@ static struct options parse_options(int argc, char **argv)
 		{ "strict", no_argument, NULL, STRICT },
 		{ "no-skip", no_argument, NULL, NO_SKIP },
 		{ "repeat", required_argument, NULL, REPEAT },
+		{ "until-fail", no_argument, NULL, UNTIL_FAIL },
+		{ "shuffle", optional_argument, NULL, SHUFFLE },
 		{ "timeout-scale", required_argument, NULL, TIMEOUT_SCALE },
 		{ "kvm", required_argument, NULL, KVM },
 		{ "kernel-log", required_argument, NULL, KERNEL_LOG },
@@ -137,7 +175,7 @@ static struct options parse_options(int argc, char **argv)
 		.kvm = "/dev/kvm",
 		.kernel_log = "/dev/kmsg",
 		.jobs = sysconf(_SC_NPROCESSORS_ONLN),
-		.repeat = 1,
+		.seed = -1,
 	};
 	int c;
 
@@ -163,6 +201,12 @@ static struct options parse_options(int argc, char **argv)
 			break;
 		case REPEAT:
 			o.repeat = parse_count("--repeat", optarg);
+			break;
+		case UNTIL_FAIL:
+			run.until_fail = true;
+			break;
+		case SHUFFLE:
+			o.seed = optarg ? parse_seed(optarg) : random_seed();
 			break;
 		case TIMEOUT_SCALE:
 			o.timeout_scale = parse_scale(optarg);
@@ -228,21 +272,15 @@ static void plan_case(const struct options *o, const struct kvm_case *c,
 		free(id);
 		return;
 	}
-	run.plan = realloc(run.plan, (run.planned + o->repeat) * sizeof *run.plan);
+	run.plan = realloc(run.plan, (run.planned + 1) * sizeof *run.plan);
 	if (!run.plan)
 		die("out of memory");
-	for (long i = 1; i <= o->repeat; i++) {
-		char *run_id = id;
-
-		if (o->repeat > 1 && asprintf(&run_id, "%s/%ld", id, i) < 0)
-			die("out of memory");
-		run.plan[run.planned++] = (struct planned){ c, guest, id, run_id };
-	}
+	run.plan[run.planned++] = (struct planned){ c, guest, id, id };
 }
 
 static int by_id(const void *a, const void *b)
 {
-	return strcmp(((const struct planned *)a)->run_id, ((const struct planned *)b)->run_id);
+	return strcmp(((const struct planned *)a)->id, ((const struct planned *)b)->id);
 }
 
 static bool plans_any(const char *filter)
@@ -251,6 +289,43 @@ static bool plans_any(const char *filter)
 		if (matches(filter, run.plan[i].id))
 			return true;
 	return false;
+}
+
+static void shuffle(struct planned *cases, size_t n)
+{
+	for (size_t i = n; i > 1; i--) {
+		size_t other = (size_t)random() % i;
+		struct planned taken = cases[i - 1];
+
+		cases[i - 1] = cases[other];
+		cases[other] = taken;
+	}
+}
+
+/* All cases once, then all of them again: what an interrupted run leaves out is spread evenly. */
+static void plan_rounds(const struct options *o)
+{
+	size_t cases = run.planned;
+
+	if (cases > SIZE_MAX / sizeof *run.plan / run.rounds)
+		die("out of memory");
+	run.plan = realloc(run.plan, cases * run.rounds * sizeof *run.plan);
+	if (!run.plan)
+		die("out of memory");
+	run.planned = cases * run.rounds;
+	for (long round = run.rounds; round >= 1; round--) { /* the first, the original, last */
+		struct planned *copy = run.plan + (round - 1) * cases;
+
+		memmove(copy, run.plan, cases * sizeof *copy);
+		for (size_t i = 0; i < cases && run.rounds > 1; i++)
+			if (asprintf(&copy[i].run_id, "%s/%ld", copy[i].id, round) < 0)
+				die("out of memory");
+	}
+	if (o->seed < 0)
+		return;
+	srandom(o->seed);
+	for (long round = 0; round < run.rounds; round++)
+		shuffle(run.plan + round * cases, cases);
 }
 
 static void plan(const struct options *o)
@@ -267,26 +342,43 @@ static void plan(const struct options *o)
 	if (!run.planned)
 		die("there are no cases");
 	qsort(run.plan, run.planned, sizeof *run.plan, by_id);
+	run.rounds = o->repeat;
+	if (!run.rounds && run.until_fail)
+		run.rounds = RUNS_UNTIL_FAIL / run.planned;
+	if (!run.rounds)
+		run.rounds = 1;
+	plan_rounds(o);
 }
 
-/* The plan's entry that Criterion knows as this suite and test. */
-static const struct planned *find_planned(const char *area, const char *name)
-{
-	char id[256];
+/*
+ * Criterion runs tests in the order of their names, and cases are to run in the order of the plan:
+ * it knows each as its place there.
+ */
+struct place {
+	char name[24];
+};
 
-	snprintf(id, sizeof id, "%s/%s", area, name);
-	return bsearch(&(struct planned){ .run_id = id }, run.plan, run.planned, sizeof *run.plan,
-		       by_id);
+static struct place place_of(size_t i)
+{
+	struct place place;
+
+	snprintf(place.name, sizeof place.name, "%010zu", i);
+	return place;
+}
+
+static const struct planned *find_planned(const char *place)
+{
+	return &run.plan[strtoul(place, NULL, 10)];
 }
 
 /* In the case's process. */
 
 static const struct planned *mine;
 
-static void enter_child(const char *area, const char *name, void *shared)
+static void enter_child(const char *place, void *shared)
 {
 	evidence = shared;
-	mine = find_planned(area, name);
+	mine = find_planned(place);
 }
 
 static void run_mine(void)
@@ -326,10 +418,16 @@ static void case_starts(void *shared)
 
 static void case_ended(const struct sandbox_end *end)
 {
-	const struct planned *planned = find_planned(end->area, end->name);
+	json_t *record = make_record(&run, find_planned(end->name), end);
+	const char *verdict = json_string_value(json_object_get(record, "verdict"));
+	bool failed = strcmp(verdict, "fail") == 0 || strcmp(verdict, "error") == 0;
 
-	reports_add(&run, make_record(&run, planned, end));
+	reports_add(&run, record);
 	terminal_progress(&run);
+	if (run.until_fail && failed) {
+		run.stopped = "a case failed (--until-fail)";
+		sandbox_interrupt();
+	}
 }
 
 static void finish(void)
@@ -341,9 +439,12 @@ static void finish(void)
 
 static void was_interrupted(void)
 {
-	run.stopped = "interrupted";
+	bool failed = run.stopped;
+
+	if (!failed)
+		run.stopped = "interrupted";
 	finish();
-	case_exit(EXIT_INTERRUPTED);
+	case_exit(failed ? flush_stdout(EXIT_FAILED) : EXIT_INTERRUPTED);
 }
 
 static void could_not_start(int err)
@@ -376,25 +477,29 @@ static void handle_signals(void)
 			sigaction(stops[i], &action, NULL);
 }
 
-static struct criterion_test_extra_data *extra; /* one for each that is planned, kept to the end */
+/* One for each that is planned, kept to the end. */
+static struct criterion_test_extra_data *extra;
+static struct place *places;
 
 static void register_with_criterion(struct criterion_test_set *set, const struct options *o)
 {
 	extra = calloc(run.planned, sizeof *extra);
-	if (!extra)
+	places = calloc(run.planned, sizeof *places);
+	if (!extra || !places)
 		die("out of memory");
 	for (size_t i = 0; i < run.planned; i++) {
 		const struct planned *p = &run.plan[i];
 		struct criterion_test_extra_data *data = &extra[i];
 		double timeout = p->c->timeout > 0 ? p->c->timeout : DEFAULT_TIMEOUT;
 
+		places[i] = place_of(i);
 		data->identifier_ = p->run_id;
 		data->file_ = p->c->file;
 		data->line_ = p->c->line;
 		data->timeout = timeout * o->timeout_scale;
 		criterion_register_test(set, &(struct criterion_test){
-						     .name = strchr(p->run_id, '/') + 1,
-						     .category = p->c->area,
+						     .name = places[i].name,
+						     .category = "kvmspec",
 						     .test = test_main,
 						     .data = data,
 					     });
@@ -479,6 +584,8 @@ int main(int argc, char **argv)
 	run.host = host_facts(argc, argv);
 	json_object_set_new(run.host, "kernel_log", json_string(problem ? problem : "watched"));
 	json_object_set_new(run.host, "timeout_scale", json_real(o.timeout_scale));
+	if (o.seed >= 0)
+		json_object_set_new(run.host, "shuffle_seed", json_integer(o.seed));
 	run.records = json_array();
 	problem = reports_open(&run, o.out);
 	if (problem)
@@ -486,7 +593,9 @@ int main(int argc, char **argv)
 	terminal_begin(&run);
 	started_ns = now_ns();
 	run_all(&o);
-	if (run.ended < run.planned)
+	if (run.ended == run.planned)
+		run.stopped = NULL; /* the last case failed */
+	else if (!run.stopped)
 		run.stopped = "Criterion ended the run";
 	finish();
 	if (run.lost || run.stopped)

@@ -37,7 +37,8 @@ struct run {
 	json_t *records;       /* array, in the order in which the cases ended */
 	double seconds;        /* wall time, set at the end */
 	const char *stopped;   /* why it ended before all cases did, or NULL */
-	bool strict, no_skip;
+	long rounds;           /* how often each case is planned */
+	bool strict, no_skip, until_fail;
 	const char *lost; /* the first report that could not be written, or NULL */
 	int lost_errno;
 };
@@ -99,6 +100,15 @@ const char *reports_open(struct run *run, const char *out);
 void reports_add(struct run *run, json_t *record);
 /* Writes what is only known at the end, closes everything; sets run->lost if anything failed. */
 void reports_close(struct run *run);
+
+/*
+ * The cases whose verdict changed from one round to another: an array of objects, as flaky.json has
+ * it (results/README.md). The caller owns it.
+ */
+json_t *flaky_cases(const struct run *run);
+
+/* "signals/x: 47 pass, 3 fail (6 %)", of one of them. Returns buf. */
+const char *flaky_line(const json_t *flaky, char *buf, size_t size);
 
 /* The single reports. */
 void tap_begin(FILE *f, const struct run *run);

@@ -229,7 +229,7 @@ struct sandbox {
 	struct bxf_instance_s instance; /* first: Criterion holds pointers to it */
 	struct sandbox *next;
 	bxf_callback *died;
-	char *area, *name;
+	char *name;
 	unsigned long long deadline; /* CLOCK_MONOTONIC, ns; 0: none */
 	int messages;                /* our end of Criterion's connection */
 	int output;                  /* read end of the case's stdout and stderr */
@@ -286,8 +286,7 @@ static void child_main(struct zygote_request *r)
 	current_context = read_context((char *)r->data + sizeof *start, (char *)r->data + r->size);
 	if (!current_context)
 		return;
-	sandbox_hooks.in_child(find_object(current_context, "criterion.suite.name"),
-			       find_object(current_context, "criterion.test.name"), start->shared);
+	sandbox_hooks.in_child(find_object(current_context, "criterion.test.name"), start->shared);
 	status = start->fn();
 	close(child_socket); /* the case has ended; what is left is the kernel's work */
 	case_exit(status);
@@ -339,7 +338,6 @@ static void free_sandbox(struct sandbox *s)
 	close_fd(&s->output);
 	if (s->shared && !s->is_stuck)
 		give_slot(s->shared);
-	free(s->area);
 	free(s->name);
 	free(s);
 }
@@ -417,11 +415,10 @@ static int cannot_start(int err)
 static int prepare(struct sandbox *s, bxf_spawn_params params, int socket[2], int output[2])
 {
 	s->messages = s->output = -1;
-	s->area = object_copy(params->inherit.context, "criterion.suite.name");
 	s->name = object_copy(params->inherit.context, "criterion.test.name");
 	s->died = params->callback;
 	s->shared = take_slot();
-	if (!s->area || !s->name || !s->shared)
+	if (!s->name || !s->shared)
 		return -ENOMEM;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, socket) < 0 ||
 	    pipe2(output, O_CLOEXEC) < 0)
@@ -663,7 +660,6 @@ static void bury(struct sandbox *s)
 	s->instance.status.exit = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
 	s->instance.status.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 	sandbox_hooks.ended(&(struct sandbox_end){
-		.area = s->area,
 		.name = s->name,
 		.pid = (int)s->instance.pid,
 		.shared = s->shared,

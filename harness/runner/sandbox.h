@@ -20,7 +20,6 @@
 
 /* How a case's process ended. */
 struct sandbox_end {
-	const char *area; /* Criterion's suite */
 	const char *name; /* Criterion's test */
 	int pid;
 	void *shared;    /* the memory that sandbox_hooks.shared_size asked for */
@@ -38,7 +37,7 @@ struct sandbox_end {
 struct sandbox_hooks {
 	size_t shared_size; /* memory shared between each case and the runner; zeroed at the start */
 	void (*starting)(void *shared); /* in the runner, before the case's process is there */
-	void (*in_child)(const char *area, const char *name, void *shared); /* before the case */
+	void (*in_child)(const char *name, void *shared); /* before the case */
 	void (*ended)(const struct sandbox_end *end);
 	void (*interrupted)(void);     /* sandbox_interrupt() was called, all cases are killed */
 	void (*cannot_start)(int err); /* no process for the next case; all others are killed */

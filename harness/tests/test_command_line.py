@@ -37,7 +37,7 @@ class Options(unittest.TestCase):
             done = run(KVMSPEC, flag)
             self.assertEqual((done.returncode, done.stderr), (PASS, ""))
             for option in ("--jobs", "--out", "--list", "--repeat", "--timeout-scale", "--kvm",
-                           "--kernel-log", "--strict",
+                           "--kernel-log", "--until-fail", "--shuffle", "--strict",
                            "--no-skip",
                            "--version", "--help", "Exit status"):
                 self.assertIn(option, done.stdout)
