@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -292,6 +293,25 @@ static void child_main(struct zygote_request *r)
 	case_exit(status);
 }
 
+/* In the zygote: the limits that cases inherit. */
+static void limit_memory(void)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (fd >= 0) {
+		(void)!write(fd, "1000", 4);
+		close(fd);
+	}
+#ifndef __SANITIZE_ADDRESS__
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur > SANDBOX_ADDRESS_SPACE) {
+		limit.rlim_cur = SANDBOX_ADDRESS_SPACE;
+		setrlimit(RLIMIT_AS, &limit);
+	}
+#endif
+}
+
 int sandbox_start(size_t jobs)
 {
 	slot_count = jobs + sandbox_hooks.dying_max + SPARE_SLOTS;
@@ -300,7 +320,7 @@ int sandbox_start(size_t jobs)
 		     MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (!slot_taken || slots == MAP_FAILED)
 		return -ENOMEM;
-	return zygote_start(child_main);
+	return zygote_start(limit_memory, child_main);
 }
 
 static void *take_slot(void)

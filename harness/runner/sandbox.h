@@ -18,6 +18,13 @@
 /* Output that a case wrote to its standard streams: the beginning is kept, the rest counted. */
 #define SANDBOX_OUTPUT_MAX 16384
 
+/*
+ * Address space that a case may use, bytes: what fills memory must cost that case alone. It is the
+ * soft limit of RLIMIT_AS, so a case that maps more on purpose raises it. Not under AddressSanitizer,
+ * whose shadow takes terabytes. Besides, the kernel kills cases first when memory runs out.
+ */
+#define SANDBOX_ADDRESS_SPACE (4ull << 30)
+
 /* How a case's process ended. */
 struct sandbox_end {
 	const char *name; /* Criterion's test */

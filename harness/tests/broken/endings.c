@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -176,6 +177,37 @@ CASE(endings, hangs_outside_of_the_guest, .timeout = HANG_SECONDS)
 CASE(endings, stops_itself, .timeout = HANG_SECONDS)
 {
 	raise(SIGSTOP);
+}
+
+/* Address space only, never written to: without a limit it would end at 1 TiB, and cost nothing. */
+CASE(endings, fills_memory)
+{
+	const size_t block = 1ull << 28;
+	size_t i;
+
+	for (i = 0; i < 4096; i++)
+		if (mmap(NULL, block, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) == MAP_FAILED)
+			break;
+	error("memory ends after %zu GiB", i * block >> 30); /* ends here */
+}
+
+CASE(endings, is_the_first_to_be_killed_without_memory)
+{
+	FILE *f = fopen("/proc/self/oom_score_adj", "r");
+	int score = 0;
+
+	if (!f || fscanf(f, "%d", &score) != 1)
+		error("no score");
+	error("the score is %d", score); /* ends here */
+}
+
+/* The parent is not the runner itself, and the runner starts another. */
+CASE(parent, is_killed, .on_request = true)
+{
+	kill(getppid(), SIGKILL);
+	for (;;)
+		pause();
 }
 
 static _Noreturn void wait_for_ever(void)
