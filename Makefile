@@ -62,7 +62,7 @@ $(BUILD)/%.o: %.c $(BUILD)/capabilities.inc
 	$(call say,CC,$@)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/catalogue.o: harness/embed_catalogue.S cases/contracts.tsv cases/deviations.tsv | $(AFTER_DEPS)
+$(BUILD)/catalogue.o: harness/embed_catalogue.S $(wildcard cases/*.tsv) | $(AFTER_DEPS)
 	@mkdir -p $(@D)
 	$(call say,AS,$@)
 	$(Q)$(CC) -c -o $@ $<

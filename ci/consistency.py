@@ -15,22 +15,23 @@ import sys
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
 TOP_LEVEL = {"Makefile", "README.md", "LICENSE", "harness", "cases", "guests", "ci", "results"}
+KERNEL_RANGE = re.compile(r"\*|(>=|<|)V|V\.\.V".replace("V", r"\d+(\.\d+)*"))
 SOURCES = {".c", ".h", ".S", ".ld", ".py", ".mk"}
 
 problems: list[str] = []
 
 
-def rows(name: str, columns: int) -> list[list[str]]:
-    """The entries of a table in cases/, each with the right number of columns."""
+def rows(name: str, columns: int) -> list[tuple[str, list[str]]]:
+    """The entries of a table with their places, each with the right number of columns."""
     result = []
-    for number, line in enumerate((TOP / "cases" / name).read_text().splitlines(), 1):
+    for number, line in enumerate((TOP / name).read_text().splitlines(), 1):
         if not line or line.startswith("#"):
             continue
         cells = line.split("\t")
         if len(cells) != columns or not all(cell.strip() for cell in cells):
-            problems.append(f"cases/{name}:{number}: {columns} non-empty columns, separated by tabs")
+            problems.append(f"{name}:{number}: {columns} non-empty columns, separated by tabs")
             continue
-        result.append(cells)
+        result.append((f"{name}:{number}", cells))
     return result
 
 
@@ -42,7 +43,7 @@ def catalogue(kvmspec: str) -> list[tuple[str, str, str]]:
 
 def check_contracts(cases: list[tuple[str, str, str]]) -> None:
     """Every case has a contract, and every contract a case."""
-    ids = [row[0] for row in rows("contracts.tsv", 3)]
+    ids = [row[0] for _, row in rows("cases/contracts.tsv", 3)]
     for contract, count in collections.Counter(ids).items():
         if count > 1:
             problems.append(f"cases/contracts.tsv: {contract} is there {count} times")
@@ -61,9 +62,23 @@ def check_deviations(cases: list[tuple[str, str, str]]) -> None:
     """Every deviation is about a case that exists, in the modes that it runs in."""
     modes = ("", "/real16", "/prot32", "/paged32", "/long64")
     names = [case + mode for case, _, _ in cases for mode in modes]
-    for row in rows("deviations.tsv", 5):
+    for where, row in rows("cases/deviations.tsv", 7):
+        check_range(where, row[2])
         if not any(fnmatch.fnmatchcase(name, row[0]) for name in names):
-            problems.append(f"cases/deviations.tsv: no case matches {row[0]}")
+            problems.append(f"{where}: no case matches {row[0]}")
+        if row[5] != "-" and row[4] == "*":
+            problems.append(f"{where}: fails as *, which would hide every other failure")
+
+
+def check_kernel_log() -> None:
+    for where, row in rows("cases/kernel_log.tsv", 6):
+        check_range(where, row[2])
+
+
+def check_range(where: str, text: str) -> None:
+    """As harness/runner/catalogue.c reads it."""
+    if not KERNEL_RANGE.fullmatch(text):
+        problems.append(f"{where}: kernel range {text!r} is none of *, 6.1, 6.1..6.12, >=6.13, <6.8")
 
 
 def tracked_files() -> list[pathlib.Path]:
@@ -92,6 +107,7 @@ def main() -> int:
     cases = catalogue(sys.argv[1])
     check_contracts(cases)
     check_deviations(cases)
+    check_kernel_log()
     check_layout(tracked_files())
     print("\n".join(problems))
     return 1 if problems else 0

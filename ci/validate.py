@@ -14,6 +14,7 @@ import json
 import re
 import sys
 import xml.etree.ElementTree as ElementTree
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
@@ -69,6 +70,7 @@ RECORD: dict[str, tuple[bool, Check]] = {
     "filter": (False, matches(r"\w+(/\w+){1,2}")),
     "contract": (False, matches(r"[\w.]+")),
     "reason": (False, text),
+    "link": (False, text),
     "expected": (False, text),
     "got": (False, text),
     "guest": (False, matches(r"\w+/\w+")),
@@ -103,6 +105,7 @@ HOST: dict[str, tuple[bool, Check]] = {
     "cpu": (True, text),
     "cpus_online": (True, count),
     "timeout_scale": (True, real),
+    "shuffle_seed": (False, count),
     "module_parameters": (True, object_of(r"kvm\w*\.\w+", text)),
     "capabilities": (True, object_of(r"KVM_CAP_\w+", integer)),
     "command": (True, list_of(text)),
@@ -209,6 +212,32 @@ def check_junit(path: Path, records: list[dict]) -> Iterator[str]:
         yield f"{path.name}: {len(cases)} cases for {len(records)} records"
 
 
+def check_flaky(path: Path, records: list[dict]) -> Iterator[str]:
+    """There if and only if cases were repeated, and what the records say."""
+    verdicts: dict[str, Counter] = defaultdict(Counter)
+    for record in records:
+        if "filter" in record:
+            verdicts[record["filter"]][record.get("verdict")] += 1
+    if not verdicts or not path.exists():
+        if verdicts or path.exists():
+            yield f"{path.name} and repeated cases do not go together"
+        return
+    flaky = json.loads(path.read_text(encoding="utf-8"))
+    yield from check_members(path.name, flaky, {
+        "schema": (True, lambda value: value == SCHEMA), "rounds": (True, count),
+        "flaky": (True, list_of(lambda value: isinstance(value, dict)))})
+    found = {case.get("case"): case for case in flaky.get("flaky", [])}
+    wanted = {case: counts for case, counts in verdicts.items() if len(counts) > 1}
+    if set(found) != set(wanted):
+        yield f"{path.name}: {sorted(found)}, but the records say {sorted(wanted)}"
+    for case in set(found) & set(wanted):
+        rate = 1 - max(wanted[case].values()) / sum(wanted[case].values())
+        if found[case].get("verdicts") != dict(wanted[case]):
+            yield f"{path.name}: {case}: {found[case].get('verdicts')}, not {dict(wanted[case])}"
+        if abs(found[case].get("rate", -1) - rate) > 1e-6:
+            yield f"{path.name}: {case}: rate {found[case].get('rate')}, not {rate}"
+
+
 def check_directory(directory: Path) -> list[str]:
     problems: list[str] = []
     try:
@@ -216,6 +245,7 @@ def check_directory(directory: Path) -> list[str]:
         problems += check_members("host.json", host, HOST)
         records = read_records(directory / "cases.jsonl", problems)
         problems += check_tap(directory / "report.tap", records)
+        problems += check_flaky(directory / "flaky.json", records)
         problems += check_junit(directory / "report.xml", records)
     except (OSError, ValueError) as error:
         problems.append(str(error))

@@ -140,31 +140,83 @@ static void on_overdue(int sig)
 	}
 }
 
-static bool need_is_met(const struct need *need, char *reason, size_t size)
+static bool has_cap(const struct need *need, char *reason, size_t size)
 {
-	long answer;
+	int answer = host_cap(need->cap);
 
 	switch (need->kind) {
+	case NEED_CAP_BITS:
+		snprintf(reason, size, "needs %s with bits %#x; this host answers %#x", need->name,
+			 need->value, answer);
+		return (answer & need->value) == need->value;
+	case NEED_CAP_AT_LEAST:
+		snprintf(reason, size, "needs %s of at least %d; this host answers %d", need->name,
+			 need->value, answer);
+		return answer >= need->value;
+	default:
+		snprintf(reason, size, "needs %s; this host answers %#x", need->name, answer);
+		return answer != 0;
+	}
+}
+
+static const struct kvm_cpuid_entry2 *find_cpuid(uint32_t function, uint32_t index)
+{
+	for (uint32_t i = 0; i < host.cpuid->nent; i++) {
+		const struct kvm_cpuid_entry2 *e = &host.cpuid->entries[i];
+		bool has_index = e->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX;
+
+		if (e->function == function && (!has_index || e->index == index))
+			return e;
+	}
+	return NULL;
+}
+
+static bool has_cpu_feature(const struct need *need, char *reason, size_t size)
+{
+	static const char *const registers[] = { "eax", "ebx", "ecx", "edx" };
+	const struct kvm_cpuid_entry2 *e = find_cpuid(need->function, need->index);
+	const uint32_t values[] = { e ? e->eax : 0, e ? e->ebx : 0, e ? e->ecx : 0,
+				    e ? e->edx : 0 };
+	int n = snprintf(reason, size,
+			 "needs CPU feature %s, KVM_GET_SUPPORTED_CPUID's %#x.%u %s bit %u; ",
+			 need->name, need->function, need->index, registers[need->reg], need->bit);
+
+	if (e)
+		snprintf(reason + n, size - n, "this host answers %s=%#x", registers[need->reg],
+			 values[need->reg]);
+	else
+		snprintf(reason + n, size - n, "this host has no such leaf");
+	return values[need->reg] >> need->bit & 1;
+}
+
+bool need_is_met(const struct need *need, char *reason, size_t size)
+{
+	long cpus;
+
+	switch (need->kind) {
+	case NEED_NOTHING:
+		return true;
 	case NEED_CAP:
-		answer = host_cap(need->cap);
-		snprintf(reason, size, "needs %s; this host answers %#lx", need->name, answer);
-		if (!need->mask)
-			return answer != 0;
-		snprintf(reason, size, "needs %s with bits %#x; this host answers %#lx", need->name,
-			 need->mask, answer);
-		return (answer & need->mask) == need->mask;
+	case NEED_CAP_BITS:
+	case NEED_CAP_AT_LEAST:
+		return has_cap(need, reason, size);
+	case NEED_CPU_FEATURE:
+		return has_cpu_feature(need, reason, size);
 	case NEED_VENDOR:
 		snprintf(reason, size, "needs vendor module %s; this host has %s", need->name,
 			 host.vendor);
 		return strcmp(host.vendor, need->name) == 0;
+	case NEED_KERNEL:
+		snprintf(reason, size, "needs Linux %s or later; this host has %s", need->name,
+			 host.kernel);
+		return host_compare_kernel(need->name) >= 0;
 	case NEED_CPUS:
-		answer = sysconf(_SC_NPROCESSORS_ONLN);
-		snprintf(reason, size, "needs %d %s; this host has %ld", need->count, need->name,
-			 answer);
-		return answer >= need->count;
-	default:
-		return true;
+		cpus = sysconf(_SC_NPROCESSORS_ONLN);
+		snprintf(reason, size, "needs %d %s; this host has %ld", need->value, need->name,
+			 cpus);
+		return cpus >= need->value;
 	}
+	return false;
 }
 
 void case_run(const struct kvm_case *c, const struct guest_image *guest)

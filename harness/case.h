@@ -23,11 +23,24 @@
 
 /* What a host must have for the case to make sense; checked before the case runs. */
 struct need {
-	enum { NEED_NOTHING, NEED_CAP, NEED_VENDOR, NEED_CPUS } kind;
-	const char *name; /* "KVM_CAP_IMMEDIATE_EXIT", "kvm_amd" */
+	enum {
+		NEED_NOTHING,
+		NEED_CAP,
+		NEED_CAP_BITS,
+		NEED_CAP_AT_LEAST,
+		NEED_CPU_FEATURE,
+		NEED_VENDOR,
+		NEED_KERNEL,
+		NEED_CPUS
+	} kind;
+	const char *name; /* "KVM_CAP_IMMEDIATE_EXIT", "x2apic", "kvm_amd", "6.8" */
 	int cap;
-	int mask; /* NEED_CAP: these bits of the answer must be set; 0: the answer is not 0 */
-	int count;
+	int value; /* bits of the capability's answer, its least value, or how many CPUs */
+
+	/* NEED_CPU_FEATURE: where CPUID has the bit. */
+	uint32_t function, index;
+	enum cpuid_register { CPUID_eax, CPUID_ebx, CPUID_ecx, CPUID_edx } reg;
+	uint32_t bit;
 };
 
 #define NEEDS_MAX 6
@@ -36,11 +49,18 @@ struct need {
 /* KVM_CHECK_EXTENSION answers with something other than 0. */
 #define CAP(c) { .kind = NEED_CAP, .name = #c, .cap = (c) }
 /* The answer has all of these bits. */
-#define CAP_BITS(c, bits) { .kind = NEED_CAP, .name = #c, .cap = (c), .mask = (bits) }
+#define CAP_BITS(c, bits) { .kind = NEED_CAP_BITS, .name = #c, .cap = (c), .value = (bits) }
+/* The answer is this number or a higher one: CAP_AT_LEAST(KVM_CAP_NR_VCPUS, 4). */
+#define CAP_AT_LEAST(c, n) { .kind = NEED_CAP_AT_LEAST, .name = #c, .cap = (c), .value = (n) }
+/* KVM_GET_SUPPORTED_CPUID has this bit: CPU_FEATURE("x2apic", 1, 0, ecx, 21). */
+#define CPU_FEATURE(title, f, i, r, b) { .kind = NEED_CPU_FEATURE, .name = title, \
+	.function = (f), .index = (i), .reg = CPUID_##r, .bit = (b) }
 /* The vendor module is this one. */
 #define VENDOR(module) { .kind = NEED_VENDOR, .name = module }
+/* This Linux or a later one; only where nothing else tells, since distributions backport. */
+#define KERNEL(major, minor) { .kind = NEED_KERNEL, .name = #major "." #minor }
 /* This many online host CPUs. */
-#define CPUS(n) { .kind = NEED_CPUS, .name = "host CPUs", .count = (n) }
+#define CPUS(n) { .kind = NEED_CPUS, .name = "host CPUs", .value = (n) }
 /* clang-format on */
 
 struct kvm_case {
@@ -80,6 +100,9 @@ struct kvm_case {
 #define error(...)          case_end(VERDICT_ERROR, __FILE__, __LINE__, __VA_ARGS__)
 
 struct vcpu;
+
+/* Whether this host has it; if not, reason says what the host answered. */
+bool need_is_met(const struct need *need, char *reason, size_t size);
 
 /* Runs the case in this process: SKIP if a need is not met, PASS if it returns. */
 void case_run(const struct kvm_case *c, const struct guest_image *guest);

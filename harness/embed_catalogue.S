@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Puts the contracts and the known deviations into the binary (runner/catalogue.c): those of cases/,
+ * Puts the contracts, the known deviations and the expected kernel messages into the binary (runner/catalogue.c): those of cases/,
  * or of the directory that the Makefile defines CATALOGUE as.
  */
 #ifndef CATALOGUE
@@ -19,4 +19,5 @@
 	.section .rodata
 	embed	contracts_tsv, TEXT(CATALOGUE/contracts.tsv)
 	embed	deviations_tsv, TEXT(CATALOGUE/deviations.tsv)
+	embed	kernel_log_tsv, TEXT(CATALOGUE/kernel_log.tsv)
 	.section .note.GNU-stack, "", @progbits

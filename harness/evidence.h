@@ -22,12 +22,13 @@ enum verdict {
 	VERDICT_ERROR, /* harness, guest or time-out got in the way; no statement about KVM */
 };
 
-#define EVIDENCE_EXITS  16  /* the last returns of KVM_RUN */
-#define EVIDENCE_UNION  256 /* bytes of kvm_run's exit union: all of it */
-#define EVIDENCE_CODE   128 /* bytes of guest code around RIP */
-#define EVIDENCE_GATES  512 /* bytes of the IDT: the gates of 32 vectors in long mode */
-#define EVIDENCE_MEMORY 256 /* bytes of memory that differs, a multiple of 16 */
-#define EVIDENCE_ERRNOS 135 /* 0: success; EHWPOISON (133) is the highest; the last: any other */
+#define EVIDENCE_EXITS   16  /* the last returns of KVM_RUN */
+#define EVIDENCE_THREADS 64
+#define EVIDENCE_UNION   256 /* bytes of kvm_run's exit union: all of it */
+#define EVIDENCE_CODE    128 /* bytes of guest code around RIP */
+#define EVIDENCE_GATES   512 /* bytes of the IDT: the gates of 32 vectors in long mode */
+#define EVIDENCE_MEMORY  256 /* bytes of memory that differs, a multiple of 16 */
+#define EVIDENCE_ERRNOS  135 /* 0: success; EHWPOISON (133) is the highest; the last: any other */
 
 /* One return of KVM_RUN. */
 struct exit_event {
@@ -50,6 +51,10 @@ struct memory_difference {
 
 struct evidence {
 	uint64_t klog_start; /* the kernel log's position before the case (runner/klog.h) */
+
+	/* The threads that asked KVM for something, of the case and of its children. */
+	uint32_t thread_count;
+	int32_t threads[EVIDENCE_THREADS];
 
 	/* enum verdict; written last, atomically */
 	uint32_t verdict;

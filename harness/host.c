@@ -199,6 +199,24 @@ double host_slowness(void)
 	return best < fast ? 1 : best < 50 * fast ? best / fast : 50;
 }
 
+int host_compare_kernel(const char *version)
+{
+	const char *kernel = host.kernel;
+
+	for (;;) {
+		char *kernel_end, *version_end;
+		long have = strtol(kernel, &kernel_end, 10);
+		long want = strtol(version, &version_end, 10);
+
+		if (have != want)
+			return have < want ? -1 : 1;
+		if (*version_end != '.')
+			return 0;
+		kernel = kernel_end + (*kernel_end == '.');
+		version = version_end + 1;
+	}
+}
+
 int host_cap(int cap)
 {
 	int answer = x_try(&host.kvm, KVM_CHECK_EXTENSION, cap);

@@ -49,6 +49,12 @@ void host_hold_vm(void);
  */
 double host_slowness(void);
 
+/*
+ * Compares host.kernel with a version such as "6.8", in as many numbers as that has: below 0 if the
+ * host's is older, 0 if it is the same ("6.8" is the same as 6.8.12), above 0 if it is newer.
+ */
+int host_compare_kernel(const char *version);
+
 /* KVM_CHECK_EXTENSION on the system file descriptor: 0 if absent. */
 int host_cap(int cap);
 

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 const struct ioctl_info ioctl_table[IOCTL_COUNT] = {
 #define IOCTL(name, kinds, type) [INDEX_##name] = { #name, name },
@@ -31,9 +32,27 @@ static void record(enum ioctl_index which, int err)
 		__atomic_store_n(count, seen + 1, __ATOMIC_RELAXED);
 }
 
+/* The kernel's log names threads: the runner must know whose they are. */
+static void note_thread(void)
+{
+	static _Thread_local pid_t noted; /* also in a forked child, whose own number differs */
+	pid_t self = gettid();
+	uint32_t slot;
+
+	if (noted == self)
+		return;
+	noted = self;
+	slot = __atomic_fetch_add(&evidence->thread_count, 1, __ATOMIC_RELAXED);
+	if (slot < EVIDENCE_THREADS)
+		evidence->threads[slot] = self;
+}
+
 int kvm_ioctl(const struct kvm_fd *fd, enum ioctl_index which, unsigned long arg)
 {
-	int result = ioctl(fd->fd, ioctl_table[which].nr, arg);
+	int result;
+
+	note_thread();
+	result = ioctl(fd->fd, ioctl_table[which].nr, arg);
 
 	if (result < 0)
 		result = -errno;

@@ -247,7 +247,8 @@ static const struct field capability[] = { { "", 0, sizeof(unsigned long), CAPAB
 
 #define SHAPE(type, list, ...)                                                                     \
 	{                                                                                          \
-		sizeof(struct type), list, sizeof(list) / sizeof *(list), __VA_ARGS__              \
+		.size = sizeof(struct type), .fields = list,                                       \
+		.count = sizeof(list) / sizeof *(list), __VA_ARGS__                                \
 	}
 
 /* Others show their argument as it is: a number, or an address. */
@@ -281,7 +282,7 @@ static const struct shape shapes[IOCTL_COUNT] = {
 	[INDEX_KVM_GET_XCRS] = SHAPE(kvm_xcrs, xcrs),
 	[INDEX_KVM_SET_XCRS] = SHAPE(kvm_xcrs, xcrs),
 	[INDEX_KVM_GET_DIRTY_LOG] = SHAPE(kvm_dirty_log, dirty_log),
-	[INDEX_KVM_CHECK_EXTENSION] = { 0, capability, 1 },
+	[INDEX_KVM_CHECK_EXTENSION] = { .fields = capability, .count = 1 },
 };
 
 static void append_argument(struct line *l, enum ioctl_index which, unsigned long arg)

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * What is written down about KVM, embedded in the binary: the contracts (cases/contracts.tsv) and
- * the known deviations from them (cases/deviations.tsv). One entry a line, columns separated by
- * tabs, lines that begin with # are comments.
+ * What is written down about KVM, embedded in the binary: the contracts (cases/contracts.tsv), the
+ * known deviations from them (cases/deviations.tsv), and what a kernel may log without a case having
+ * failed (cases/kernel_log.tsv). One entry a line, columns separated by tabs, lines that begin with #
+ * are comments.
  */
 #include "runner/run.h"
 
@@ -13,9 +14,13 @@
 
 extern const char contracts_tsv[], contracts_tsv_end[];
 extern const char deviations_tsv[], deviations_tsv_end[];
+extern const char kernel_log_tsv[], kernel_log_tsv_end[];
 
 enum { CONTRACT_ID, CONTRACT_TEXT, CONTRACT_DOCUMENTED };
-enum { DEVIATION_CASE, DEVIATION_VENDOR, DEVIATION_KERNEL, DEVIATION_ENGINE, DEVIATION_REASON };
+
+/* Of both tables that say where a thing is so; what it is, a case or a line, is a shell pattern. */
+enum { WHAT, VENDOR_MODULE, KERNEL_RANGE, ENGINE };
+enum { DEVIATION_FAILS_AS = ENGINE + 1, DEVIATION_REASON, DEVIATION_LINK };
 
 #define COLUMN_MAX 1024
 
@@ -77,10 +82,26 @@ struct contract find_contract(const char *id)
 	return search.found;
 }
 
-struct deviation_search {
-	const char *id;
-	char reason[COLUMN_MAX];
-};
+/*
+ * A range of kernel releases: "*", "6.1" (6.1 and 6.1.x), "6.1..6.12" (both ends belong to it),
+ * ">=6.13" or "<6.8". ci/consistency.py refuses what is none.
+ */
+static bool is_kernel_in(const char *range)
+{
+	const char *dots = strstr(range, "..");
+	char first[32];
+
+	if (strcmp(range, "*") == 0)
+		return true;
+	if (strncmp(range, ">=", 2) == 0)
+		return host_compare_kernel(range + 2) >= 0;
+	if (*range == '<')
+		return host_compare_kernel(range + 1) < 0;
+	if (!dots)
+		return host_compare_kernel(range) == 0;
+	snprintf(first, sizeof first, "%.*s", (int)(dots - range), range);
+	return host_compare_kernel(first) >= 0 && host_compare_kernel(dots + 2) <= 0;
+}
 
 static bool covers(const char *line, int n, const char *value)
 {
@@ -89,26 +110,57 @@ static bool covers(const char *line, int n, const char *value)
 	return fnmatch(column(line, n, pattern, sizeof pattern), value, 0) == 0;
 }
 
+/* Whether a line that has these four columns is about this, on this host. */
+static bool is_about(const char *line, const char *what)
+{
+	char range[COLUMN_MAX];
+
+	return covers(line, WHAT, what) && covers(line, VENDOR_MODULE, host.vendor) &&
+	       is_kernel_in(column(line, KERNEL_RANGE, range, sizeof range)) &&
+	       covers(line, ENGINE, host.engine);
+}
+
+struct deviation_search {
+	const char *id, *got;
+	bool is_listed;
+	struct deviation found;
+};
+
+/* Stops at a row that says how this failed; until then the first row about the case stands. */
 static bool is_deviation(const char *line, void *arg)
 {
 	struct deviation_search *search = arg;
+	struct deviation row;
 
-	if (!covers(line, DEVIATION_CASE, search->id) ||
-	    !covers(line, DEVIATION_VENDOR, host.vendor) ||
-	    !covers(line, DEVIATION_KERNEL, host.kernel) ||
-	    !covers(line, DEVIATION_ENGINE, host.engine))
+	if (!is_about(line, search->id))
 		return false;
-	column(line, DEVIATION_REASON, search->reason, sizeof search->reason);
-	return true;
+	column(line, DEVIATION_REASON, row.reason, sizeof row.reason);
+	if (strcmp(row.reason, "-") == 0)
+		return true;
+	column(line, DEVIATION_FAILS_AS, row.fails_as, sizeof row.fails_as);
+	column(line, DEVIATION_LINK, row.link, sizeof row.link);
+	row.is_as_listed = search->got && covers(line, DEVIATION_FAILS_AS, search->got);
+	if (row.is_as_listed || !search->is_listed)
+		search->found = row;
+	search->is_listed = true;
+	return row.is_as_listed;
 }
 
-const char *find_deviation(const char *id)
+const struct deviation *find_deviation(const char *id, const char *got)
 {
 	static struct deviation_search search;
 
-	search.id = id;
-	if (!each_line(deviations_tsv, deviations_tsv_end, is_deviation, &search) ||
-	    strcmp(search.reason, "-") == 0)
-		return NULL;
-	return search.reason;
+	search = (struct deviation_search){ .id = id, .got = got };
+	each_line(deviations_tsv, deviations_tsv_end, is_deviation, &search);
+	return search.is_listed ? &search.found : NULL;
+}
+
+static bool is_expected_line(const char *line, void *text)
+{
+	return is_about(line, text);
+}
+
+bool is_expected_of_kernel(const char *text)
+{
+	return each_line(kernel_log_tsv, kernel_log_tsv_end, is_expected_line, (void *)text);
 }

@@ -21,7 +21,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define DEFAULT_TIMEOUT 10.0 /* seconds */
+#define DEFAULT_TIMEOUT 10.0  /* seconds */
+#define RUNS_UNTIL_FAIL 20000 /* all are planned from the start; Criterion is slow with more */
 
 #define DEFAULT_GDB_PORT 1234
 
@@ -29,9 +30,10 @@ extern const struct kvm_case *const __start_kvm_cases[], *const __stop_kvm_cases
 
 struct options {
 	char **filters; /* NULL-terminated; none: every case that is not on request */
-	const char *out, *kvm;
+	const char *out, *kvm, *kernel_log;
 	long jobs; /* 0: as many as there are CPUs, or one where that is needed to understand it */
 	long repeat;
+	long seed;            /* of --shuffle; -1: the cases run in the order of their names */
 	double timeout_scale; /* 0: as slow as this host is */
 	bool list, catalogue, trace, ftrace;
 	enum gdb_when gdb;
@@ -65,7 +67,10 @@ static const char usage[] =
 	"                         results/runs, with results/latest pointing to it)\n"
 	"  -l, --list             list the cases instead of running them\n"
 	"      --catalogue        list every case, its contract and its source, for tools\n"
-	"      --repeat=N         run each case N times\n"
+	"      --repeat=N         run all of them N times, and say whose verdict changes\n"
+	"      --until-fail       repeat until a case fails, N times at most (default: as\n"
+	"                         often as makes 20000 runs of cases)\n"
+	"      --shuffle[=SEED]   run them in another order each time; the seed repeats it\n"
 	"      --strict           a known deviation that passes is a failure\n"
 	"      --no-skip          a skip is a failure: this host is to run everything\n"
 	"      --timeout-scale=F  allow the cases F times as long (default: as slow as this host\n"
@@ -79,6 +84,7 @@ static const char usage[] =
 	"                         for one case, which has no time-out then\n"
 	"      --gdb-at=WHEN      when gdb gets it: «failure», or «start», before its first run\n"
 	"      --kvm=PATH         use PATH instead of /dev/kvm\n"
+	"      --kernel-log=PATH  watch PATH, records of the same form, instead of /dev/kmsg\n"
 	"      --version          print the version\n"
 	"  -h, --help             print this\n"
 	"\n"
@@ -95,6 +101,26 @@ static long parse_count(const char *option, const char *value)
 	if (errno || *end || end == value || n < 1 || n > 1000000)
 		die("%s takes a number from 1 to 1000000, not '%s'", option, value);
 	return n;
+}
+
+static long parse_seed(const char *value)
+{
+	char *end;
+	long n;
+
+	errno = 0;
+	n = strtol(value, &end, 10);
+	if (errno || *end || end == value || n < 0 || n > UINT32_MAX)
+		die("--shuffle takes a number from 0 to %u, not '%s'", UINT32_MAX, value);
+	return n;
+}
+
+static long random_seed(void)
+{
+	uint32_t seed = now_ns(); /* without a source of entropy, any will do */
+
+	getentropy(&seed, sizeof seed);
+	return seed;
 }
 
 static double parse_scale(const char *value)
@@ -156,12 +182,15 @@ static struct options parse_options(int argc, char **argv)
 		STRICT,
 		NO_SKIP,
 		REPEAT,
+		UNTIL_FAIL,
+		SHUFFLE,
 		TIMEOUT_SCALE,
 		TRACE,
 		FTRACE,
 		GDB,
 		GDB_AT,
 		KVM,
+		KERNEL_LOG,
 		VERSION
 	};
 	static const struct option longs[] = {
@@ -172,19 +201,23 @@ static struct options parse_options(int argc, char **argv)
 		{ "strict", no_argument, NULL, STRICT },
 		{ "no-skip", no_argument, NULL, NO_SKIP },
 		{ "repeat", required_argument, NULL, REPEAT },
+		{ "until-fail", no_argument, NULL, UNTIL_FAIL },
+		{ "shuffle", optional_argument, NULL, SHUFFLE },
 		{ "timeout-scale", required_argument, NULL, TIMEOUT_SCALE },
 		{ "trace", no_argument, NULL, TRACE },
 		{ "ftrace", no_argument, NULL, FTRACE },
 		{ "gdb", optional_argument, NULL, GDB },
 		{ "gdb-at", required_argument, NULL, GDB_AT },
 		{ "kvm", required_argument, NULL, KVM },
+		{ "kernel-log", required_argument, NULL, KERNEL_LOG },
 		{ "version", no_argument, NULL, VERSION },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
 	struct options o = {
 		.kvm = "/dev/kvm",
-		.repeat = 1,
+		.kernel_log = "/dev/kmsg",
+		.seed = -1,
 	};
 	const char *gdb_port = NULL;
 	int c;
@@ -212,6 +245,12 @@ static struct options parse_options(int argc, char **argv)
 		case REPEAT:
 			o.repeat = parse_count("--repeat", optarg);
 			break;
+		case UNTIL_FAIL:
+			run.until_fail = true;
+			break;
+		case SHUFFLE:
+			o.seed = optarg ? parse_seed(optarg) : random_seed();
+			break;
 		case TIMEOUT_SCALE:
 			o.timeout_scale = parse_scale(optarg);
 			break;
@@ -231,6 +270,9 @@ static struct options parse_options(int argc, char **argv)
 			break;
 		case KVM:
 			o.kvm = optarg;
+			break;
+		case KERNEL_LOG:
+			o.kernel_log = optarg;
 			break;
 		case VERSION:
 			puts("kvmspec " KVMSPEC_VERSION);
@@ -289,21 +331,15 @@ static void plan_case(const struct options *o, const struct kvm_case *c,
 		free(id);
 		return;
 	}
-	run.plan = realloc(run.plan, (run.planned + o->repeat) * sizeof *run.plan);
+	run.plan = realloc(run.plan, (run.planned + 1) * sizeof *run.plan);
 	if (!run.plan)
 		die("out of memory");
-	for (long i = 1; i <= o->repeat; i++) {
-		char *run_id = id;
-
-		if (o->repeat > 1 && asprintf(&run_id, "%s/%ld", id, i) < 0)
-			die("out of memory");
-		run.plan[run.planned++] = (struct planned){ c, guest, id, run_id };
-	}
+	run.plan[run.planned++] = (struct planned){ c, guest, id, id };
 }
 
 static int by_id(const void *a, const void *b)
 {
-	return strcmp(((const struct planned *)a)->run_id, ((const struct planned *)b)->run_id);
+	return strcmp(((const struct planned *)a)->id, ((const struct planned *)b)->id);
 }
 
 static bool plans_any(const char *filter)
@@ -312,6 +348,43 @@ static bool plans_any(const char *filter)
 		if (matches(filter, run.plan[i].id))
 			return true;
 	return false;
+}
+
+static void shuffle(struct planned *cases, size_t n)
+{
+	for (size_t i = n; i > 1; i--) {
+		size_t other = (size_t)random() % i;
+		struct planned taken = cases[i - 1];
+
+		cases[i - 1] = cases[other];
+		cases[other] = taken;
+	}
+}
+
+/* All cases once, then all of them again: what an interrupted run leaves out is spread evenly. */
+static void plan_rounds(const struct options *o)
+{
+	size_t cases = run.planned;
+
+	if (cases > SIZE_MAX / sizeof *run.plan / run.rounds)
+		die("out of memory");
+	run.plan = realloc(run.plan, cases * run.rounds * sizeof *run.plan);
+	if (!run.plan)
+		die("out of memory");
+	run.planned = cases * run.rounds;
+	for (long round = run.rounds; round >= 1; round--) { /* the first, the original, last */
+		struct planned *copy = run.plan + (round - 1) * cases;
+
+		memmove(copy, run.plan, cases * sizeof *copy);
+		for (size_t i = 0; i < cases && run.rounds > 1; i++)
+			if (asprintf(&copy[i].run_id, "%s/%ld", copy[i].id, round) < 0)
+				die("out of memory");
+	}
+	if (o->seed < 0)
+		return;
+	srandom(o->seed);
+	for (long round = 0; round < run.rounds; round++)
+		shuffle(run.plan + round * cases, cases);
 }
 
 static void plan(const struct options *o)
@@ -328,16 +401,33 @@ static void plan(const struct options *o)
 	if (!run.planned)
 		die("there are no cases");
 	qsort(run.plan, run.planned, sizeof *run.plan, by_id);
+	run.rounds = o->repeat;
+	if (!run.rounds && run.until_fail)
+		run.rounds = RUNS_UNTIL_FAIL / run.planned;
+	if (!run.rounds)
+		run.rounds = 1;
+	plan_rounds(o);
 }
 
-/* The plan's entry that Criterion knows as this suite and test. */
-static const struct planned *find_planned(const char *area, const char *name)
-{
-	char id[256];
+/*
+ * Criterion runs tests in the order of their names, and cases are to run in the order of the plan:
+ * it knows each as its place there.
+ */
+struct place {
+	char name[24];
+};
 
-	snprintf(id, sizeof id, "%s/%s", area, name);
-	return bsearch(&(struct planned){ .run_id = id }, run.plan, run.planned, sizeof *run.plan,
-		       by_id);
+static struct place place_of(size_t i)
+{
+	struct place place;
+
+	snprintf(place.name, sizeof place.name, "%010zu", i);
+	return place;
+}
+
+static const struct planned *find_planned(const char *place)
+{
+	return &run.plan[strtoul(place, NULL, 10)];
 }
 
 /* In the case's process. */
@@ -350,10 +440,10 @@ static int gdb_socket = -1;
 static enum gdb_when gdb_from;
 static bool traces;
 
-static void enter_child(const char *area, const char *name, void *shared)
+static void enter_child(const char *place, void *shared)
 {
 	evidence = shared;
-	mine = find_planned(area, name);
+	mine = find_planned(place);
 	if (gdb_from)
 		gdb_begin(gdb_from, gdb_socket, terminal);
 	if (traces)
@@ -374,6 +464,22 @@ static void test_main(void)
 
 /* In the runner. */
 
+static bool has_thread(const void *shared, pid_t thread)
+{
+	const struct evidence *e = shared;
+	uint32_t n = e->thread_count < EVIDENCE_THREADS ? e->thread_count : EVIDENCE_THREADS;
+
+	for (uint32_t i = 0; i < n; i++)
+		if (e->threads[i] == thread)
+			return true;
+	return false;
+}
+
+static pid_t case_of(pid_t thread)
+{
+	return sandbox_case_of(thread, has_thread);
+}
+
 static void case_starts(void *shared)
 {
 	((struct evidence *)shared)->klog_start = klog_position();
@@ -382,10 +488,16 @@ static void case_starts(void *shared)
 
 static void case_ended(const struct sandbox_end *end)
 {
-	const struct planned *planned = find_planned(end->area, end->name);
+	json_t *record = make_record(&run, find_planned(end->name), end);
+	const char *verdict = json_string_value(json_object_get(record, "verdict"));
+	bool failed = strcmp(verdict, "fail") == 0 || strcmp(verdict, "error") == 0;
 
-	reports_add(&run, make_record(&run, planned, end));
+	reports_add(&run, record);
 	terminal_progress(&run);
+	if (run.until_fail && failed) {
+		run.stopped = "a case failed (--until-fail)";
+		sandbox_interrupt();
+	}
 }
 
 static void finish(void)
@@ -398,9 +510,12 @@ static void finish(void)
 
 static void was_interrupted(void)
 {
-	run.stopped = "interrupted";
+	bool failed = run.stopped;
+
+	if (!failed)
+		run.stopped = "interrupted";
 	finish();
-	case_exit(EXIT_INTERRUPTED);
+	case_exit(failed ? flush_stdout(EXIT_FAILED) : EXIT_INTERRUPTED);
 }
 
 static void could_not_start(int err)
@@ -433,25 +548,29 @@ static void handle_signals(void)
 			sigaction(stops[i], &action, NULL);
 }
 
-static struct criterion_test_extra_data *extra; /* one for each that is planned, kept to the end */
+/* One for each that is planned, kept to the end. */
+static struct criterion_test_extra_data *extra;
+static struct place *places;
 
 static void register_with_criterion(struct criterion_test_set *set, const struct options *o)
 {
 	extra = calloc(run.planned, sizeof *extra);
-	if (!extra)
+	places = calloc(run.planned, sizeof *places);
+	if (!extra || !places)
 		die("out of memory");
 	for (size_t i = 0; i < run.planned; i++) {
 		const struct planned *p = &run.plan[i];
 		struct criterion_test_extra_data *data = &extra[i];
 		double timeout = p->c->timeout > 0 ? p->c->timeout : DEFAULT_TIMEOUT;
 
+		places[i] = place_of(i);
 		data->identifier_ = p->run_id;
 		data->file_ = p->c->file;
 		data->line_ = p->c->line;
 		data->timeout = o->gdb ? 0 : timeout * o->timeout_scale; /* 0: none */
 		criterion_register_test(set, &(struct criterion_test){
-						     .name = strchr(p->run_id, '/') + 1,
-						     .category = p->c->area,
+						     .name = places[i].name,
+						     .category = "kvmspec",
 						     .test = test_main,
 						     .data = data,
 					     });
@@ -571,12 +690,14 @@ int main(int argc, char **argv)
 	start_sandboxes(&o);
 	if (!o.timeout_scale)
 		o.timeout_scale = host_slowness();
-	problem = klog_open("/dev/kmsg", sandbox_is_case);
+	problem = klog_open(o.kernel_log, (struct klog_cases){ case_of, sandbox_running });
 	run.host = host_facts(argc, argv);
 	json_object_set_new(run.host, "kernel_log", json_string(problem ? problem : "watched"));
 	if (o.ftrace)
 		start_ftrace();
 	json_object_set_new(run.host, "timeout_scale", json_real(o.timeout_scale));
+	if (o.seed >= 0)
+		json_object_set_new(run.host, "shuffle_seed", json_integer(o.seed));
 	run.records = json_array();
 	problem = reports_open(&run, o.out);
 	if (problem)
@@ -584,7 +705,9 @@ int main(int argc, char **argv)
 	terminal_begin(&run);
 	started_ns = now_ns();
 	run_all(&o);
-	if (run.ended < run.planned)
+	if (run.ended == run.planned)
+		run.stopped = NULL; /* the last case failed */
+	else if (!run.stopped)
 		run.stopped = "Criterion ended the run";
 	finish();
 	if (run.lost || run.stopped)

@@ -186,7 +186,8 @@ static void add_state(json_t *record, const struct evidence *e, pid_t pid)
  * What --strict and --no-skip make of a case that would be no failure otherwise. Returns what was
  * expected, or NULL if the verdict stands; what came back is the record's reason.
  */
-static const char *objection(const struct run *run, enum verdict verdict, const char *deviation)
+static const char *objection(const struct run *run, enum verdict verdict,
+			     const struct deviation *deviation)
 {
 	if (run->no_skip && verdict == VERDICT_SKIP)
 		return "this host runs the case (--no-skip)";
@@ -195,36 +196,57 @@ static const char *objection(const struct run *run, enum verdict verdict, const 
 	return NULL;
 }
 
-/* Why a case was skipped, is known to fail, passes against expectation or ended in an error. */
-static json_t *reason_of(const struct evidence *e, const struct sandbox_end *end,
-			 enum verdict verdict, const char *deviation)
+/* What the kernel says against itself outweighs that every assertion held. */
+static void heed_kernel_log(struct evidence *e, pid_t pid)
 {
-	char text[1200];
+	struct klog_fault fault;
+	int n;
+
+	if ((e->verdict != VERDICT_PASS && e->verdict != VERDICT_SKIP) ||
+	    !klog_find_fault(e->klog_start, pid, &fault))
+		return;
+	e->verdict = VERDICT_FAIL;
+	e->file[0] = '\0';
+	snprintf(e->expected, sizeof e->expected, "the kernel logs no warning and no error");
+	n = snprintf(e->got, sizeof e->got, "%s", fault.text);
+	if (fault.others)
+		snprintf(e->got + n, sizeof e->got - n,
+			 " (in this case or in one of %u others that ran then)", fault.others);
+}
+
+/* Why a case was skipped, is known to fail, passes against expectation or ended in an error. */
+static json_t *reason_of(const struct evidence *e, json_t *abnormal, enum verdict verdict,
+			 const struct deviation *deviation)
+{
+	char text[2400];
 
 	if (verdict == VERDICT_KNOWN)
-		return field_text(deviation);
+		return field_text(deviation->reason);
 	if (verdict == VERDICT_PASS && deviation) {
 		snprintf(text, sizeof text, "passes, but is listed as a known deviation: %s",
-			 deviation);
+			 deviation->reason);
 		return field_text(text);
 	}
-	if (verdict == VERDICT_ERROR && e->verdict != VERDICT_ERROR)
-		return abnormal_end(e, end);
+	if (verdict == VERDICT_FAIL && deviation) {
+		snprintf(text, sizeof text, "fails in another way than is listed (%s): %s",
+			 deviation->fails_as, deviation->reason);
+		return field_text(text);
+	}
+	if (abnormal)
+		return json_incref(abnormal);
 	if (verdict == VERDICT_SKIP || verdict == VERDICT_ERROR)
 		return e->reason[0] ? field_text(e->reason) : json_string("it gave no reason");
 	return NULL;
 }
 
-static enum verdict verdict_of(const struct evidence *e, const struct sandbox_end *end,
-			       const char *deviation)
+static enum verdict verdict_of(const struct evidence *e, const json_t *abnormal,
+			       const struct deviation *deviation)
 {
-	json_t *abnormal = abnormal_end(e, end);
-
-	if (abnormal) {
-		json_decref(abnormal);
+	if (abnormal)
 		return VERDICT_ERROR;
-	}
-	return e->verdict == VERDICT_FAIL && deviation ? VERDICT_KNOWN : (enum verdict)e->verdict;
+	if (e->verdict == VERDICT_FAIL && deviation && deviation->is_as_listed)
+		return VERDICT_KNOWN;
+	return e->verdict;
 }
 
 /* Where the case ended, or where it stands if it ended by itself. */
@@ -255,7 +277,7 @@ static bool is_guest_name(const char *s)
  * A case that went wild may have written anything here; nothing of it may harm the runner. A copy: a
  * process that cannot be killed may go on writing.
  */
-static const struct evidence *sanitised(const struct evidence *shared)
+static struct evidence *sanitised(const struct evidence *shared)
 {
 	static struct evidence copy;
 	struct evidence *e = &copy;
@@ -289,12 +311,17 @@ json_t *make_record(const struct run *run, const struct planned *planned,
 		    const struct sandbox_end *end)
 {
 	const struct kvm_case *c = planned->c;
-	const struct evidence *e = sanitised(end->shared);
-	const char *deviation = find_deviation(planned->id);
-	enum verdict verdict = verdict_of(e, end, deviation);
+	struct evidence *e = sanitised(end->shared);
+	json_t *abnormal = e->verdict == VERDICT_ERROR ? NULL : abnormal_end(e, end);
+
+	if (!abnormal)
+		heed_kernel_log(e, end->pid);
+
+	const struct deviation *deviation =
+		find_deviation(planned->id, e->verdict == VERDICT_FAIL ? e->got : NULL);
+	enum verdict verdict = verdict_of(e, abnormal, deviation);
 	const char *objected = objection(run, verdict, deviation);
-	json_t *reason = reason_of(e, end, verdict, deviation);
-	bool abnormal = verdict == VERDICT_ERROR && e->verdict != VERDICT_ERROR;
+	json_t *reason = reason_of(e, abnormal, verdict, deviation);
 	json_t *record = json_pack("{si ss ss sf so}", "schema", RECORD_SCHEMA, "case",
 				   planned->run_id, "verdict",
 				   objected ? "fail" : verdict_name(verdict), "seconds",
@@ -304,6 +331,9 @@ json_t *make_record(const struct run *run, const struct planned *planned,
 		json_object_set_new(record, "filter", json_string(planned->id));
 	if (c->contract)
 		json_object_set_new(record, "contract", json_string(c->contract));
+	json_decref(abnormal);
+	if (verdict == VERDICT_KNOWN && strcmp(deviation->link, "-") != 0)
+		json_object_set_new(record, "link", json_string(deviation->link));
 	if (objected) {
 		json_object_set_new(record, "expected", json_string(objected));
 		json_object_set_new(record, "got", reason);
@@ -416,6 +446,7 @@ json_t *diagnosis(const struct run *run, const json_t *record)
 	show(object, "expected", record, "expected");
 	show(object, "got", record, "got");
 	show(object, "reason", record, "reason");
+	show(object, "link", record, "link");
 	show_lines(object, "explanation", record, "explanation");
 	show_lines(object, "memory", record, "memory");
 	show(object, "guest", record, "guest");

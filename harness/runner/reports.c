@@ -116,7 +116,8 @@ static const char *lock_directory(const char *directory)
 			directory);
 		return problem;
 	}
-	if (ftruncate(fileno(jsonl), 0) != 0 || remove_old(directory, "report.xml") != 0)
+	if (ftruncate(fileno(jsonl), 0) != 0 || remove_old(directory, "report.xml") != 0 ||
+	    remove_old(directory, "flaky.json") != 0)
 		return cannot("write to", directory);
 	return NULL;
 }
@@ -204,10 +205,29 @@ static void write_junit(struct run *run)
 	close_report(run, f, "report.xml");
 }
 
+static void write_flaky(struct run *run)
+{
+	FILE *f = open_report(run->directory, "flaky.json");
+	json_t *object;
+
+	if (!f || ftruncate(fileno(f), 0) != 0) {
+		note_loss(run, "flaky.json");
+		return;
+	}
+	object = json_pack("{si sI so}", "schema", RECORD_SCHEMA, "rounds", (json_int_t)run->rounds,
+			   "flaky", flaky_cases(run));
+	json_dumpf(object, f, JSON_INDENT(2));
+	fputc('\n', f);
+	json_decref(object);
+	close_report(run, f, "flaky.json");
+}
+
 void reports_close(struct run *run)
 {
 	tap_end(tap, run);
 	close_report(run, tap, "report.tap");
 	close_report(run, jsonl, "cases.jsonl");
 	write_junit(run);
+	if (run->rounds > 1)
+		write_flaky(run);
 }

@@ -37,7 +37,8 @@ struct run {
 	json_t *records;       /* array, in the order in which the cases ended */
 	double seconds;        /* wall time, set at the end */
 	const char *stopped;   /* why it ended before all cases did, or NULL */
-	bool strict, no_skip;
+	long rounds;           /* how often each case is planned */
+	bool strict, no_skip, until_fail;
 	bool quiet;       /* no progress line: the cases themselves write to the terminal */
 	const char *lost; /* the first report that could not be written, or NULL */
 	int lost_errno;
@@ -100,8 +101,23 @@ struct contract {
 };
 struct contract find_contract(const char *id);
 
-/* Why this case is known to fail on this host, or NULL if it is not (static buffer). */
-const char *find_deviation(const char *id);
+/* A row of cases/deviations.tsv. */
+struct deviation {
+	char reason[1024];
+	char fails_as[1024]; /* shell pattern for what comes back */
+	char link[256];      /* to its discussion or fix, or "-" */
+	bool is_as_listed;   /* what came back matches the pattern */
+};
+
+/*
+ * The row that lists this case as known to fail on this host, or NULL if none does (static buffer).
+ * got: what came back, or NULL if the case did not fail. A case that fails in several ways has
+ * several rows: the first that tells of this way counts, or the first of all if none does.
+ */
+const struct deviation *find_deviation(const char *id, const char *got);
+
+/* Whether cases/kernel_log.tsv lists this line as one that is no fault on this host. */
+bool is_expected_of_kernel(const char *text);
 
 /*
  * Makes the results directory (out, or a new one under results/runs with results/latest pointing to
@@ -111,6 +127,15 @@ const char *reports_open(struct run *run, const char *out);
 void reports_add(struct run *run, json_t *record);
 /* Writes what is only known at the end, closes everything; sets run->lost if anything failed. */
 void reports_close(struct run *run);
+
+/*
+ * The cases whose verdict changed from one round to another: an array of objects, as flaky.json has
+ * it (results/README.md). The caller owns it.
+ */
+json_t *flaky_cases(const struct run *run);
+
+/* "signals/x: 47 pass, 3 fail (6 %)", of one of them. Returns buf. */
+const char *flaky_line(const json_t *flaky, char *buf, size_t size);
 
 /* The single reports. */
 void tap_begin(FILE *f, const struct run *run);

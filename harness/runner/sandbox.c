@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -230,7 +231,7 @@ struct sandbox {
 	struct bxf_instance_s instance; /* first: Criterion holds pointers to it */
 	struct sandbox *next;
 	bxf_callback *died;
-	char *area, *name;
+	char *name;
 	unsigned long long deadline; /* CLOCK_MONOTONIC, ns; 0: none */
 	int messages;                /* our end of Criterion's connection */
 	int output;                  /* read end of the case's stdout and stderr */
@@ -293,11 +294,29 @@ static void child_main(struct zygote_request *r)
 	current_context = read_context((char *)r->data + sizeof *start, (char *)r->data + r->size);
 	if (!current_context)
 		return;
-	sandbox_hooks.in_child(find_object(current_context, "criterion.suite.name"),
-			       find_object(current_context, "criterion.test.name"), start->shared);
+	sandbox_hooks.in_child(find_object(current_context, "criterion.test.name"), start->shared);
 	status = start->fn();
 	close(child_socket); /* the case has ended; what is left is the kernel's work */
 	case_exit(status);
+}
+
+/* In the zygote: the limits that cases inherit. */
+static void limit_memory(void)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (fd >= 0) {
+		(void)!write(fd, "1000", 4);
+		close(fd);
+	}
+#ifndef __SANITIZE_ADDRESS__
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur > SANDBOX_ADDRESS_SPACE) {
+		limit.rlim_cur = SANDBOX_ADDRESS_SPACE;
+		setrlimit(RLIMIT_AS, &limit);
+	}
+#endif
 }
 
 int sandbox_start(size_t jobs)
@@ -308,7 +327,7 @@ int sandbox_start(size_t jobs)
 		     MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (!slot_taken || slots == MAP_FAILED)
 		return -ENOMEM;
-	return zygote_start(child_main);
+	return zygote_start(limit_memory, child_main);
 }
 
 static void *take_slot(void)
@@ -346,7 +365,6 @@ static void free_sandbox(struct sandbox *s)
 	close_fd(&s->output);
 	if (s->shared && !s->is_stuck)
 		give_slot(s->shared);
-	free(s->area);
 	free(s->name);
 	free(s);
 }
@@ -424,11 +442,10 @@ static int cannot_start(int err)
 static int prepare(struct sandbox *s, bxf_spawn_params params, int socket[2], int output[2])
 {
 	s->messages = s->output = -1;
-	s->area = object_copy(params->inherit.context, "criterion.suite.name");
 	s->name = object_copy(params->inherit.context, "criterion.test.name");
 	s->died = params->callback;
 	s->shared = take_slot();
-	if (!s->area || !s->name || !s->shared)
+	if (!s->name || !s->shared)
 		return -ENOMEM;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, socket) < 0 ||
 	    pipe2(output, O_CLOEXEC) < 0)
@@ -662,7 +679,6 @@ static void bury(struct sandbox *s)
 {
 	int status = s->wait_status;
 
-	s->buried = true;
 	if (s->output >= 0)
 		drain_output(s);
 	s->instance.time.end = now_ns();
@@ -671,7 +687,6 @@ static void bury(struct sandbox *s)
 	s->instance.status.exit = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
 	s->instance.status.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 	sandbox_hooks.ended(&(struct sandbox_end){
-		.area = s->area,
 		.name = s->name,
 		.pid = (int)s->instance.pid,
 		.shared = s->shared,
@@ -684,6 +699,7 @@ static void bury(struct sandbox *s)
 		.output_len = s->output_len,
 		.output_lost = s->output_lost,
 	});
+	s->buried = true;
 	if (!s->told)
 		tell_criterion(s);
 	else if (s->released)
@@ -860,12 +876,22 @@ void sandbox_wait_all(void)
 	zygote_stop();
 }
 
-bool sandbox_is_case(pid_t pid)
+pid_t sandbox_case_of(pid_t thread, bool (*has_thread)(const void *shared, pid_t thread))
 {
-	for (struct sandbox *s = sandboxes; s; s = s->next)
-		if (s->instance.pid == (bxf_pid)pid)
-			return true;
-	return false;
+	for (const struct sandbox *s = sandboxes; s; s = s->next)
+		if (!s->buried &&
+		    ((pid_t)s->instance.pid == thread || has_thread(s->shared, thread)))
+			return s->instance.pid;
+	return 0;
+}
+
+unsigned sandbox_running(void)
+{
+	unsigned running = 0;
+
+	for (const struct sandbox *s = sandboxes; s; s = s->next)
+		running += !s->buried;
+	return running;
 }
 
 /* Criterion's encoded «acknowledged»: field 1, status OK = 0. */

@@ -19,10 +19,15 @@
 #define SANDBOX_OUTPUT_MAX 16384
 
 #define SANDBOX_KEEP_FDS 3 /* /dev/kvm, the runner's terminal, gdb's socket */
+/*
+ * Address space that a case may use, bytes: what fills memory must cost that case alone. It is the
+ * soft limit of RLIMIT_AS, so a case that maps more on purpose raises it. Not under AddressSanitizer,
+ * whose shadow takes terabytes. Besides, the kernel kills cases first when memory runs out.
+ */
+#define SANDBOX_ADDRESS_SPACE (4ull << 30)
 
 /* How a case's process ended. */
 struct sandbox_end {
-	const char *area; /* Criterion's suite */
 	const char *name; /* Criterion's test */
 	int pid;
 	void *shared;    /* the memory that sandbox_hooks.shared_size asked for */
@@ -40,7 +45,7 @@ struct sandbox_end {
 struct sandbox_hooks {
 	size_t shared_size; /* memory shared between each case and the runner; zeroed at the start */
 	void (*starting)(void *shared); /* in the runner, before the case's process is there */
-	void (*in_child)(const char *area, const char *name, void *shared); /* before the case */
+	void (*in_child)(const char *name, void *shared); /* before the case */
 	void (*ended)(const struct sandbox_end *end);
 	void (*interrupted)(void);     /* sandbox_interrupt() was called, all cases are killed */
 	void (*cannot_start)(int err); /* no process for the next case; all others are killed */
@@ -60,8 +65,14 @@ int sandbox_start(size_t jobs);
 /* Waits for the cases that Criterion need not wait for; call it after criterion_run_all_tests(). */
 void sandbox_wait_all(void);
 
-/* Whether this is the process of a case that runs, or that was just buried. */
-bool sandbox_is_case(pid_t pid);
+/*
+ * The process of the case that has this thread: its first, or one that has_thread (which gets the
+ * memory that the case shares) knows. Until the case's record was made; 0 if there is none.
+ */
+pid_t sandbox_case_of(pid_t thread, bool (*has_thread)(const void *shared, pid_t thread));
+
+/* How many cases there are whose record is not made. */
+unsigned sandbox_running(void);
 
 /* Asks the loop to kill every case and call hooks.interrupted; may be called by a signal handler. */
 void sandbox_interrupt(void);

@@ -53,6 +53,13 @@ void tap_add(FILE *f, const struct run *run, const json_t *record)
 
 void tap_end(FILE *f, const struct run *run)
 {
+	json_t *flaky = flaky_cases(run), *one;
+	char line[512];
+	size_t i;
+
+	json_array_foreach(flaky, i, one)
+		fprintf(f, "# flaky: %s\n", flaky_line(one, line, sizeof line));
+	json_decref(flaky);
 	if (run->stopped)
 		fprintf(f, "Bail out! After %zu of %zu cases: %s\n", run->ended, run->planned,
 			run->stopped);

@@ -33,8 +33,13 @@ size_t run_count(const struct run *run, const char *verdict)
 void terminal_begin(const struct run *run)
 {
 	char host[256];
+	json_t *seed;
 
 	printf("kvmspec: %zu cases on %s\n", run->planned, host_line(run->host, host, sizeof host));
+	seed = json_object_get(run->host, "shuffle_seed");
+	if (seed)
+		printf("in an order that --shuffle=%lld repeats\n",
+		       (long long)json_integer_value(seed));
 	fflush(stdout);
 }
 
@@ -126,6 +131,21 @@ static void print_unexpected_passes(const struct run *run)
 	}
 }
 
+static void print_flaky(const struct run *run)
+{
+	json_t *flaky = flaky_cases(run), *one;
+	char line[512];
+	size_t i;
+
+	if (json_array_size(flaky))
+		puts("\nflaky, with the share of rounds that differ:");
+	else if (run->rounds > 1)
+		puts("\nno case changed its verdict");
+	json_array_foreach(flaky, i, one)
+		printf("  %s\n", flaky_line(one, line, sizeof line));
+	json_decref(flaky);
+}
+
 void terminal_summary(const struct run *run)
 {
 	size_t errors = run_count(run, "error"), known = run_count(run, "known"), i;
@@ -139,6 +159,7 @@ void terminal_summary(const struct run *run)
 	}
 	print_unexpected_passes(run);
 	print_skips(run);
+	print_flaky(run);
 	if (run->ended > SLOWEST)
 		print_slowest(run);
 	printf("\n%zu cases in %.2f s; results in %s\n", run->ended, run->seconds, run->directory);

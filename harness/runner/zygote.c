@@ -169,7 +169,7 @@ static _Noreturn void zygote_main(void (*child_main)(struct zygote_request *), p
 
 /* In the runner. */
 
-int zygote_start(void (*child_main)(struct zygote_request *request))
+int zygote_start(void (*prepare)(void), void (*child_main)(struct zygote_request *request))
 {
 	int request[2], death[2];
 	pid_t runner = getpid();
@@ -186,8 +186,10 @@ int zygote_start(void (*child_main)(struct zygote_request *request))
 	deaths = death[zygote == 0];
 	close(request[zygote != 0]);
 	close(death[zygote != 0]);
-	if (zygote == 0)
+	if (zygote == 0) {
+		prepare();
 		zygote_main(child_main, runner);
+	}
 	return 0;
 }
 

@@ -20,10 +20,10 @@ struct zygote_request {
 #define ZYGOTE_REQUEST_MAX 8192
 
 /*
- * Starts the zygote. A child calls child_main with its request; it is in a process group of its own,
+ * Starts the zygote. It calls prepare() first, once: children inherit what that does. A child calls child_main with its request; it is in a process group of its own,
  * dies with the zygote, and so do the processes that it forks. Returns 0, or -errno.
  */
-int zygote_start(void (*child_main)(struct zygote_request *request));
+int zygote_start(void (*prepare)(void), void (*child_main)(struct zygote_request *request));
 
 /* The process that children are forked from. */
 pid_t zygote_pid(void);

@@ -6,6 +6,9 @@ import unittest
 
 import support
 
+# AddressSanitizer's shadow takes more address space than any limit could leave.
+SANITIZED = "sanitize" in str(support.BUILD)
+
 HERE = "here"  # at: the line marked «ends here»
 CASE = "case"  # at: the case itself
 
@@ -110,10 +113,22 @@ OTHERS = {
         r"time-out: killed after \d+\.\d s, before KVM_RUN returned for the first time")),
     "endings/hangs_outside_of_the_guest": ("error", CASE, re.compile(
         r"time-out: killed after \d+\.\d s$")),
+    "endings/fills_memory": ("error", HERE, re.compile(
+        "memory ends after ([123]|1024) GiB$" if SANITIZED else "memory ends after [123] GiB$")),
+    "endings/is_the_first_to_be_killed_without_memory": ("error", HERE, "the score is 1000"),
     "endings/stops_itself": ("error", CASE, re.compile("time-out")),
     "needs/a_capability": ("skip", CASE, "needs KVM_CAP_OF_NO_HOST; this host answers 0"),
     "needs/bits_of_a_capability": ("skip", CASE, re.compile(
         "needs KVM_CAP_NR_MEMSLOTS with bits 0x40000000; this host answers 0x[0-9a-f]+$")),
+    "needs/more_of_a_capability": ("skip", CASE, re.compile(
+        r"needs KVM_CAP_NR_MEMSLOTS of at least 1073741824; this host answers \d+$")),
+    "needs/a_cpu_feature": ("skip", CASE, re.compile(
+        r"needs CPU feature everything, KVM_GET_SUPPORTED_CPUID's 0.0 eax bit 31; "
+        r"this host answers eax=0x[0-9a-f]+$")),
+    "needs/a_cpu_feature_of_no_leaf": (
+        "skip", CASE, "needs CPU feature nothing, KVM_GET_SUPPORTED_CPUID's 0x5fffffff.1 ebx bit 3; "
+        "this host has no such leaf"),
+    "needs/a_kernel": ("skip", CASE, re.compile(r"needs Linux 1000.1 or later; this host has \d")),
     "needs/a_vendor": ("skip", CASE, re.compile(
         r"needs vendor module kvm_none; this host has kvm\w*$")),
     "needs/cpus": ("skip", CASE, re.compile(r"needs 1000000 host CPUs; this host has \d+$")),
@@ -127,6 +142,12 @@ OTHERS = {
     "known/passes": (
         "pass", CASE, "passes, but is listed as a known deviation: listed, but it passes"),
     "known/ends_in_an_error": ("error", ..., "out of luck"),
+    "known/fails_in_another_way": ("fail", ..., "fails in another way than is listed (it does "
+                                   "nothing*): listed for another way to fail"),
+    "known/fails_in_the_second_way": ("known", ..., "the second way"),
+    "known/is_taken_out": ("fail", ..., None),
+    "kmsg/a_programs_words_are_no_fault": ("pass", CASE, None),
+    "kmsg/a_programs_words_are_shown": ("fail", ..., None),
     "known/fails_on_another_vendor": ("fail", ..., None),
     "known/fails_on_another_kernel": ("fail", ..., None),
     "known/fails_on_another_engine": ("fail", ..., None),

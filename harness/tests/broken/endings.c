@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -49,6 +50,29 @@ CASE(needs, bits_of_a_capability,
 	fail("it is skipped", "it ran");
 }
 
+CASE(needs, more_of_a_capability,
+     .needs = { CAP_AT_LEAST(KVM_CAP_NR_MEMSLOTS, 1 << 30) }) /* ends here */
+{
+	fail("it is skipped", "it ran");
+}
+
+/* Bit 31 of leaf 0's EAX is no feature: it is the number of the last basic leaf. */
+CASE(needs, a_cpu_feature, .needs = { CPU_FEATURE("everything", 0, 0, eax, 31) }) /* ends here */
+{
+	fail("it is skipped", "it ran");
+}
+
+CASE(needs, a_cpu_feature_of_no_leaf,
+     .needs = { CPU_FEATURE("nothing", 0x5fffffff, 1, ebx, 3) }) /* ends here */
+{
+	fail("it is skipped", "it ran");
+}
+
+CASE(needs, a_kernel, .needs = { KERNEL(1000, 1) }) /* ends here */
+{
+	fail("it is skipped", "it ran");
+}
+
 CASE(needs, a_vendor, .needs = { VENDOR("kvm_none") }) /* ends here */
 {
 	fail("it is skipped", "it ran");
@@ -64,7 +88,9 @@ CASE(needs, second_of_two, .needs = { CPUS(1), VENDOR("kvm_none") }) /* ends her
 	fail("it is skipped", "it ran");
 }
 
-CASE(needs, are_met, .needs = { CAP(KVM_CAP_USER_MEMORY), CPUS(1) })
+CASE(needs, are_met,
+     .needs = { CAP(KVM_CAP_USER_MEMORY), CAP_AT_LEAST(KVM_CAP_NR_MEMSLOTS, 1), CPUS(1),
+		CPU_FEATURE("fpu", 1, 0, edx, 0), KERNEL(2, 6) })
 {
 }
 
@@ -156,6 +182,37 @@ CASE(endings, hangs_outside_of_the_guest, .timeout = HANG_SECONDS)
 CASE(endings, stops_itself, .timeout = HANG_SECONDS)
 {
 	raise(SIGSTOP);
+}
+
+/* Address space only, never written to: without a limit it would end at 1 TiB, and cost nothing. */
+CASE(endings, fills_memory)
+{
+	const size_t block = 1ull << 28;
+	size_t i;
+
+	for (i = 0; i < 4096; i++)
+		if (mmap(NULL, block, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) == MAP_FAILED)
+			break;
+	error("memory ends after %zu GiB", i * block >> 30); /* ends here */
+}
+
+CASE(endings, is_the_first_to_be_killed_without_memory)
+{
+	FILE *f = fopen("/proc/self/oom_score_adj", "r");
+	int score = 0;
+
+	if (!f || fscanf(f, "%d", &score) != 1)
+		error("no score");
+	error("the score is %d", score); /* ends here */
+}
+
+/* The parent is not the runner itself, and the runner starts another. */
+CASE(parent, is_killed, .on_request = true)
+{
+	kill(getppid(), SIGKILL);
+	for (;;)
+		pause();
 }
 
 static _Noreturn void wait_for_ever(void)

@@ -16,6 +16,21 @@ CASE(known, ends_in_an_error)
 	error("out of luck");
 }
 
+CASE(known, fails_in_another_way)
+{
+	fail("this works", "it does not");
+}
+
+CASE(known, fails_in_the_second_way)
+{
+	fail("this works", "it does not");
+}
+
+CASE(known, is_taken_out)
+{
+	fail("this works", "it does not");
+}
+
 CASE(known, fails_on_another_vendor)
 {
 	fail("this works", "it does not");

@@ -15,9 +15,15 @@
 static int log_fd;
 static off_t written;
 
-static bool is_case(pid_t pid)
+/* Cases are odd, and their threads the even numbers above them. */
+static pid_t case_of(pid_t thread)
 {
-	return pid % 2;
+	return thread % 2 ? thread : thread % 3 ? thread - 1 : 0;
+}
+
+static unsigned running(void)
+{
+	return 2;
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
@@ -28,7 +34,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	log_fd = memfd_create("kmsg", 0);
 	must(log_fd >= 0);
 	snprintf(path, sizeof path, "/proc/self/fd/%d", log_fd);
-	must(!klog_open(path, is_case));
+	must(!klog_open(path, (struct klog_cases){ case_of, running }));
 	return 0;
 }
 
@@ -45,6 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	uint64_t before = klog_position(), any = 0;
 	json_t *lines, *line;
+	struct klog_fault fault;
 	size_t i;
 
 	/* what a case could have written where its position is kept */
@@ -61,5 +68,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		must(json_is_string(line) && !strchr(json_string_value(line), '\n'));
 	json_decref(lines);
 	json_decref(klog_since(any, 1));
+	if (klog_find_fault(before, 1, &fault))
+		must(!strchr(fault.text, '\n') && fault.others < 2);
+	klog_find_fault(any, 2, &fault);
 	return 0;
 }
