@@ -177,6 +177,8 @@ static struct options parse_options(int argc, char **argv)
 		.jobs = sysconf(_SC_NPROCESSORS_ONLN),
 		.seed = -1,
 	};
+	bool shuffled = false;
+	const char *seed = NULL;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "j:o:lh", longs, NULL)) != -1) {
@@ -206,7 +208,8 @@ static struct options parse_options(int argc, char **argv)
 			run.until_fail = true;
 			break;
 		case SHUFFLE:
-			o.seed = optarg ? parse_seed(optarg) : random_seed();
+			shuffled = true;
+			seed = optarg;
 			break;
 		case TIMEOUT_SCALE:
 			o.timeout_scale = parse_scale(optarg);
@@ -227,6 +230,8 @@ static struct options parse_options(int argc, char **argv)
 			die("try 'kvmspec --help'"); /* getopt has said what is wrong */
 		}
 	}
+	if (shuffled)
+		o.seed = seed ? parse_seed(seed) : random_seed();
 	o.filters = argv + optind;
 	return o;
 }

@@ -17,7 +17,8 @@ enum { LOG_ERROR = 3, LOG_WARNING = 4, LOG_INFORMATION = 6, BY_A_PROGRAM = 1 << 
 
 static int open_log(int flags)
 {
-	int fd = open(getenv("KVMSPEC_TEST_LOG"), flags);
+	const char *path = getenv("KVMSPEC_TEST_LOG");
+	int fd = path ? open(path, flags) : -1;
 
 	if (fd < 0)
 		error("cannot open $KVMSPEC_TEST_LOG");
