@@ -75,14 +75,6 @@ static void *log_report_of_this_thread(void *unused)
 	return unused;
 }
 
-CASE(kernel_log, logs_a_warning_of_its_thread, .on_request = true)
-{
-	pthread_t thread;
-
-	pthread_create(&thread, NULL, log_report_of_this_thread, NULL);
-	pthread_join(thread, NULL);
-}
-
 CASE(kernel_log, logs_an_error_of_kvm, .on_request = true)
 {
 	log_line(LOG_ERROR, "kvm_amd: kvm [%d]: vcpu0: something is wrong", getpid());
@@ -142,10 +134,14 @@ CASE(company, is_innocent, .on_request = true)
 	wait_for_line("end of the company");
 }
 
-CASE(company, logs_a_warning, .on_request = true)
+CASE(company, logs_a_warning_of_its_thread, .on_request = true)
 {
+	pthread_t thread;
+
 	wait_for_line("company is here");
-	log_report(getpid());
+	if (pthread_create(&thread, NULL, log_report_of_this_thread, NULL) != 0)
+		error("pthread_create");
+	pthread_join(thread, NULL);
 	log_line(LOG_INFORMATION, "end of the company");
 }
 
