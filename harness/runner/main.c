@@ -219,7 +219,8 @@ static struct options parse_options(int argc, char **argv)
 		.kernel_log = "/dev/kmsg",
 		.seed = -1,
 	};
-	const char *gdb_port = NULL;
+	const char *gdb_port = NULL, *seed = NULL;
+	bool shuffled = false;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "j:o:lh", longs, NULL)) != -1) {
@@ -249,7 +250,8 @@ static struct options parse_options(int argc, char **argv)
 			run.until_fail = true;
 			break;
 		case SHUFFLE:
-			o.seed = optarg ? parse_seed(optarg) : random_seed();
+			shuffled = true;
+			seed = optarg;
 			break;
 		case TIMEOUT_SCALE:
 			o.timeout_scale = parse_scale(optarg);
@@ -284,6 +286,8 @@ static struct options parse_options(int argc, char **argv)
 			die("try 'kvmspec --help'"); /* getopt has said what is wrong */
 		}
 	}
+	if (shuffled)
+		o.seed = seed ? parse_seed(seed) : random_seed();
 	o.filters = argv + optind;
 	o.gdb_port = gdb_port ? parse_port(gdb_port) : DEFAULT_GDB_PORT;
 	if (o.ftrace && o.jobs > 1)

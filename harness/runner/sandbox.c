@@ -456,15 +456,27 @@ static int prepare(struct sandbox *s, bxf_spawn_params params, int socket[2], in
 	return 0;
 }
 
+/* A case may have killed its parent, and with it all cases of the moment: the run goes on. */
+static int restart_zygote(void)
+{
+	read_deaths();
+	zygote_stop();
+	return zygote_start(limit_memory, child_main);
+}
+
 static pid_t start_child(const struct sandbox *s, bxf_spawn_params params, int socket, int output)
 {
 	static char buffer[ZYGOTE_REQUEST_MAX];
 	struct zygote_request r = { .data = buffer, .socket = socket, .output = output };
 	struct start start = { .fn = params->fn, .shared = s->shared };
+	pid_t pid;
 
 	if (!append(&r, &start, sizeof start) || !append_context(&r, params->inherit.context))
 		return -E2BIG;
-	return zygote_fork(&r);
+	pid = zygote_fork(&r);
+	if (pid == -ESRCH && restart_zygote() == 0)
+		pid = zygote_fork(&r);
+	return pid;
 }
 
 int bxf_spawn_struct(bxf_instance **instance, bxf_spawn_params params)

@@ -205,11 +205,11 @@ pid_t zygote_fork(const struct zygote_request *request)
 	pid_t pid;
 
 	if (pass_request(&copy, do_send) < 0)
-		return -errno;
+		return errno == EPIPE || errno == ECONNRESET ? -ESRCH : -errno;
 	do
 		size = recv(requests, &pid, sizeof pid, 0);
 	while (size < 0 && errno == EINTR);
-	return size == sizeof pid ? pid : -ECHILD;
+	return size == sizeof pid ? pid : -ESRCH;
 }
 
 int zygote_deaths_fd(void)

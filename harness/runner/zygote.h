@@ -28,7 +28,10 @@ int zygote_start(void (*prepare)(void), void (*child_main)(struct zygote_request
 /* The process that children are forked from. */
 pid_t zygote_pid(void);
 
-/* Forks a child; the caller keeps its own copies of the descriptors. Returns its pid, or -errno. */
+/*
+ * Forks a child; the caller keeps its own copies of the descriptors. Returns its pid, or -errno;
+ * -ESRCH: the zygote is gone.
+ */
 pid_t zygote_fork(const struct zygote_request *request);
 
 /* One end of a process: a child's, or an orphan's that a child left behind. */

@@ -334,6 +334,19 @@ class Streams(unittest.TestCase):
         self.assertEqual(support.validate(out).returncode, 0)
 
 
+class Parent(unittest.TestCase):
+    def test_a_case_that_kills_its_parent_costs_no_later_case(self):
+        """Its parent is not the runner but what cases are forked from, and can be replaced."""
+        out = scratch()
+        done = run(BROKEN, "--jobs=1", "--out", out, "--repeat=2", "parent", ONE, "words/empty")
+        self.assertEqual(done.returncode, FAILED, done.stdout + done.stderr)
+        found = support.Results(out).by_case
+        self.assertEqual({case: record["verdict"] for case, record in found.items()}, {
+            f"{case}/{n}": verdict for n in (1, 2) for case, verdict in {
+                ONE: "pass", "parent/is_killed": "error", "words/empty": "fail"}.items()})
+        self.assertEqual(found["parent/is_killed/1"]["reason"], "killed by signal 9 (KILL)")
+
+
 class Limits(unittest.TestCase):
     def test_too_few_file_descriptors(self):
         def limit():

@@ -122,12 +122,14 @@ Test(find_deviation, knows_ranges_of_kernels)
 
 	for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++) {
 		char listed[64] = "", id[32];
+		size_t used = 0;
 
 		set_host("kvm_amd", kernels[i].kernel, "host");
 		for (size_t j = 0; j < sizeof rows / sizeof *rows; j++) {
 			snprintf(id, sizeof id, "ranges/%s", rows[j]);
 			if (find_deviation(id, NULL))
-				strcat(strcat(listed, rows[j]), " ");
+				used += snprintf(listed + used, sizeof listed - used, "%s ",
+						 rows[j]);
 		}
 		cr_expect_str_eq(listed, kernels[i].listed, "%s: %s", kernels[i].kernel, listed);
 	}

@@ -10,7 +10,8 @@
 /* How often cases have asked: one byte each in a file. */
 static int count_up(void)
 {
-	int fd = open(getenv("KVMSPEC_TEST_COUNTER"), O_WRONLY | O_CREAT | O_APPEND, 0600);
+	const char *path = getenv("KVMSPEC_TEST_COUNTER");
+	int fd = path ? open(path, O_WRONLY | O_CREAT | O_APPEND, 0600) : -1;
 	struct stat st;
 
 	if (write(fd, "x", 1) != 1 || fstat(fd, &st) != 0)
