@@ -22,7 +22,7 @@ enum verdict {
 	VERDICT_ERROR, /* harness, guest or time-out got in the way; no statement about KVM */
 };
 
-#define EVIDENCE_EXITS   16  /* the last returns of KVM_RUN */
+#define EVIDENCE_EXITS   16 /* the last returns of KVM_RUN */
 #define EVIDENCE_THREADS 64
 #define EVIDENCE_UNION   256 /* bytes of kvm_run's exit union: all of it */
 #define EVIDENCE_CODE    128 /* bytes of guest code around RIP */
