@@ -5,6 +5,7 @@
 #include "host.h"
 #include "runner/clock.h"
 #include "runner/klog.h"
+#include "runner/stream.h"
 
 #include <criterion/criterion.h>
 #include <criterion/internal/test.h>
@@ -24,10 +25,10 @@ extern const struct kvm_case *const __start_kvm_cases[], *const __stop_kvm_cases
 
 struct options {
 	char **filters; /* NULL-terminated; none: every case that is not on request */
-	const char *out, *kvm;
+	const char *out, *kvm, *stream, *receive, *except;
 	long jobs, repeat;
 	double timeout_scale; /* 0: as slow as this host is */
-	bool list, catalogue;
+	bool list, catalogue, probe;
 };
 
 static struct run run;
@@ -62,7 +63,13 @@ static const char usage[] =
 	"      --no-skip          a skip is a failure: this host is to run everything\n"
 	"      --timeout-scale=F  allow the cases F times as long (default: as slow as this host\n"
 	"                         makes VMs, at most 50)\n"
+	"      --except=FILE      leave out the cases whose ids are in FILE, one a line\n"
 	"      --kvm=PATH         use PATH instead of /dev/kvm\n"
+	"      --probe            only say what KVM this host has\n"
+	"      --stream=PATH      write the run as lines of text to PATH, a file or a device; no\n"
+	"                         other results unless --out says where\n"
+	"      --receive=PATH     make the results of a stream's lines in PATH ('-': standard\n"
+	"                         input), as they come, instead of running anything\n"
 	"      --version          print the version\n"
 	"  -h, --help             print this\n"
 	"\n"
@@ -116,7 +123,19 @@ static int flush_stdout(int status)
 
 static struct options parse_options(int argc, char **argv)
 {
-	enum { CATALOGUE = 256, STRICT, NO_SKIP, REPEAT, TIMEOUT_SCALE, KVM, VERSION };
+	enum {
+		CATALOGUE = 256,
+		STRICT,
+		NO_SKIP,
+		REPEAT,
+		TIMEOUT_SCALE,
+		EXCEPT,
+		KVM,
+		PROBE,
+		STREAM,
+		RECEIVE,
+		VERSION
+	};
 	static const struct option longs[] = {
 		{ "jobs", required_argument, NULL, 'j' },
 		{ "out", required_argument, NULL, 'o' },
@@ -126,7 +145,11 @@ static struct options parse_options(int argc, char **argv)
 		{ "no-skip", no_argument, NULL, NO_SKIP },
 		{ "repeat", required_argument, NULL, REPEAT },
 		{ "timeout-scale", required_argument, NULL, TIMEOUT_SCALE },
+		{ "except", required_argument, NULL, EXCEPT },
 		{ "kvm", required_argument, NULL, KVM },
+		{ "probe", no_argument, NULL, PROBE },
+		{ "stream", required_argument, NULL, STREAM },
+		{ "receive", required_argument, NULL, RECEIVE },
 		{ "version", no_argument, NULL, VERSION },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
@@ -164,8 +187,20 @@ static struct options parse_options(int argc, char **argv)
 		case TIMEOUT_SCALE:
 			o.timeout_scale = parse_scale(optarg);
 			break;
+		case EXCEPT:
+			o.except = optarg;
+			break;
 		case KVM:
 			o.kvm = optarg;
+			break;
+		case PROBE:
+			o.probe = true;
+			break;
+		case STREAM:
+			o.stream = optarg;
+			break;
+		case RECEIVE:
+			o.receive = optarg;
 			break;
 		case VERSION:
 			puts("kvmspec " KVMSPEC_VERSION);
@@ -263,6 +298,29 @@ static void plan(const struct options *o)
 	qsort(run.plan, run.planned, sizeof *run.plan, by_id);
 }
 
+/* Takes those out of the plan that the file names; it may name others, and leave none. */
+static void leave_out(const char *path)
+{
+	FILE *f = fopen(path, "re");
+	size_t size, kept = 0;
+	char *id = NULL;
+	json_t *ids = json_object();
+
+	if (!f)
+		die("cannot read %s: %s", path, strerror(errno));
+	while (getline(&id, &size, f) > 0) {
+		id[strcspn(id, "\n")] = '\0';
+		json_object_set_new(ids, id, json_true());
+	}
+	fclose(f);
+	free(id);
+	for (size_t i = 0; i < run.planned; i++)
+		if (!json_object_get(ids, run.plan[i].run_id))
+			run.plan[kept++] = run.plan[i];
+	run.planned = kept;
+	json_decref(ids);
+}
+
 /* The plan's entry that Criterion knows as this suite and test. */
 static const struct planned *find_planned(const char *area, const char *name)
 {
@@ -297,22 +355,29 @@ static void test_main(void)
 
 /* In the runner. */
 
-static void case_starts(void *shared)
+static void case_starts(const char *area, const char *name, void *shared)
 {
+	stream_starting(&run, find_planned(area, name));
 	((struct evidence *)shared)->klog_start = klog_position();
 }
 
 static void case_ended(const struct sandbox_end *end)
 {
 	const struct planned *planned = find_planned(end->area, end->name);
+	json_t *record = make_record(&run, planned, end);
 
-	reports_add(&run, make_record(&run, planned, end));
-	terminal_progress(&run);
+	stream_record(&run, record);
+	reports_add(&run, record);
+	if (run.directory)
+		terminal_progress(&run);
 }
 
 static void finish(void)
 {
 	run.seconds = (now_ns() - started_ns) / 1e9;
+	stream_end(&run);
+	if (!run.directory)
+		return;
 	reports_close(&run);
 	terminal_summary(&run);
 }
@@ -430,6 +495,29 @@ static void catalogue(void)
 		       (*c)->contract ? (*c)->contract : "", (*c)->file, (*c)->line);
 }
 
+static void probe(void)
+{
+	char line[256];
+
+	puts(host_line(host_facts(0, NULL), line, sizeof line));
+}
+
+/* The run's start, for all who read of it: where its stream and its results go. */
+static void open_results(const struct options *o)
+{
+	const char *problem = o->stream ? stream_open(o->stream) : NULL;
+
+	if (!problem && (!o->stream || o->out))
+		problem = reports_open(&run, o->out);
+	if (problem)
+		die("%s", problem);
+	stream_begin(&run);
+	if (!run.directory)
+		return;
+	reports_begin(&run);
+	terminal_begin(&run);
+}
+
 int main(int argc, char **argv)
 {
 	struct options o;
@@ -437,11 +525,15 @@ int main(int argc, char **argv)
 
 	prepare_streams();
 	o = parse_options(argc, argv);
+	if (o.receive)
+		return flush_stdout(stream_receive(&run, o.receive, o.out));
 	if (o.catalogue) {
 		catalogue();
 		return flush_stdout(EXIT_SUCCESS);
 	}
 	plan(&o);
+	if (o.except)
+		leave_out(o.except);
 	if (o.list) {
 		list();
 		return flush_stdout(EXIT_SUCCESS);
@@ -449,6 +541,10 @@ int main(int argc, char **argv)
 	problem = host_open(o.kvm);
 	if (problem)
 		die("%s", problem);
+	if (o.probe) {
+		probe();
+		return flush_stdout(EXIT_SUCCESS);
+	}
 	host_hold_vm();
 	start_sandboxes(&o);
 	if (!o.timeout_scale)
@@ -458,12 +554,10 @@ int main(int argc, char **argv)
 	json_object_set_new(run.host, "kernel_log", json_string(problem ? problem : "watched"));
 	json_object_set_new(run.host, "timeout_scale", json_real(o.timeout_scale));
 	run.records = json_array();
-	problem = reports_open(&run, o.out);
-	if (problem)
-		die("%s", problem);
-	terminal_begin(&run);
+	open_results(&o);
 	started_ns = now_ns();
-	run_all(&o);
+	if (run.planned)
+		run_all(&o);
 	if (run.ended < run.planned)
 		run.stopped = "Criterion ended the run";
 	finish();

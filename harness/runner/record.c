@@ -256,13 +256,6 @@ static enum verdict verdict_of(const struct evidence *e, const struct sandbox_en
 	return e->verdict == VERDICT_FAIL && deviation ? VERDICT_KNOWN : (enum verdict)e->verdict;
 }
 
-/* Where the case ended, or where it stands if it ended by itself. */
-static json_t *place_of(const struct kvm_case *c, const struct evidence *e, bool ended_early)
-{
-	return json_sprintf("%s:%u", ended_early ? e->file : c->file,
-			    ended_early ? e->line : (unsigned)c->line);
-}
-
 /* A case that went wild may have written anything here; nothing of it may harm the runner. */
 static struct evidence *sanitise(struct evidence *e)
 {
@@ -278,25 +271,35 @@ static struct evidence *sanitise(struct evidence *e)
 	return e;
 }
 
+json_t *make_stub(const struct planned *planned)
+{
+	const struct kvm_case *c = planned->c;
+	json_t *stub = json_pack("{si ss so}", "schema", RECORD_SCHEMA, "case", planned->run_id,
+				 "at", json_sprintf("%s:%d", c->file, c->line));
+
+	if (strcmp(planned->run_id, planned->id) != 0)
+		json_object_set_new(stub, "filter", json_string(planned->id));
+	if (c->contract)
+		json_object_set_new(stub, "contract", json_string(c->contract));
+	return stub;
+}
+
 json_t *make_record(const struct run *run, const struct planned *planned,
 		    const struct sandbox_end *end)
 {
-	const struct kvm_case *c = planned->c;
 	struct evidence *e = sanitise(end->shared);
 	const char *deviation = find_deviation(planned->id);
 	enum verdict verdict = verdict_of(e, end, deviation);
 	const char *objected = objection(run, verdict, deviation);
 	json_t *reason = reason_of(e, end, verdict, deviation);
 	bool abnormal = verdict == VERDICT_ERROR && e->verdict != VERDICT_ERROR;
-	json_t *record = json_pack("{si ss ss sf so}", "schema", RECORD_SCHEMA, "case",
-				   planned->run_id, "verdict",
-				   objected ? "fail" : verdict_name(verdict), "seconds",
-				   end->seconds, "at", place_of(c, e, e->file[0] && !abnormal));
+	json_t *record = make_stub(planned);
 
-	if (strcmp(planned->run_id, planned->id) != 0)
-		json_object_set_new(record, "filter", json_string(planned->id));
-	if (c->contract)
-		json_object_set_new(record, "contract", json_string(c->contract));
+	json_object_set_new(record, "verdict",
+			    json_string(objected ? "fail" : verdict_name(verdict)));
+	json_object_set_new(record, "seconds", json_real(end->seconds));
+	if (e->file[0] && !abnormal)
+		json_object_set_new(record, "at", json_sprintf("%s:%u", e->file, e->line));
 	if (objected) {
 		json_object_set_new(record, "expected", json_string(objected));
 		json_object_set_new(record, "got", reason);
@@ -379,6 +382,7 @@ json_t *diagnosis(const struct run *run, const json_t *record)
 	json_t *object = json_object();
 	const char *id = json_string_value(json_object_get(record, "contract"));
 	const char *filter = json_string_value(json_object_get(record, "filter"));
+	json_t *lab = json_object_get(run->host, "lab");
 	char host[256];
 
 	if (!filter)
@@ -404,6 +408,10 @@ json_t *diagnosis(const struct run *run, const json_t *record)
 	show(object, "output", record, "output");
 	show(object, "output_bytes_lost", record, "output_bytes_lost");
 	json_object_set_new(object, "host", json_string(host_line(run->host, host, sizeof host)));
-	json_object_set_new(object, "run_again", json_sprintf("make check FILTER='%s'", filter));
+	json_object_set_new(object, "run_again",
+			    json_sprintf("%s FILTER='%s'",
+					 lab ? json_string_value(json_object_get(lab, "run_again"))
+					     : "make check",
+					 filter));
 	return object;
 }

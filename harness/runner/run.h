@@ -56,6 +56,9 @@ json_t *host_facts(int argc, char **argv);
  */
 json_t *clean_text(const char *bytes, size_t len);
 
+/* What is known of a case before it ends: schema, case, at, filter, contract. */
+json_t *make_stub(const struct planned *planned);
+
 /* Makes the record of an ended case. */
 json_t *make_record(const struct run *run, const struct planned *planned,
 		    const struct sandbox_end *end);
@@ -78,9 +81,15 @@ const char *find_deviation(const char *id);
 
 /*
  * Makes the results directory (out, or a new one under results/runs with results/latest pointing to
- * it), locks it and opens the reports in it. Returns NULL, or what went wrong (static buffer).
+ * it), locks it, removes an earlier run's reports and opens new ones. Returns NULL, or what went
+ * wrong (static buffer).
  */
 const char *reports_open(struct run *run, const char *out);
+/* Writes what is known at the start: needs run->host and run->planned. */
+void reports_begin(struct run *run);
+/* Writes host.json again, after run->host has changed. */
+void reports_host(struct run *run);
+/* Takes the reference to the record. Only keeps it if no reports are open. */
 void reports_add(struct run *run, json_t *record);
 /* Writes what is only known at the end, closes everything; sets run->lost if anything failed. */
 void reports_close(struct run *run);

@@ -23,7 +23,7 @@ $(BUILD)/$(TESTS)/broken/catalogue.o: harness/embed_catalogue.S $(wildcard $(TES
 $(BUILD)/unit-tests: $(filter-out %/main.o %/sandbox.o,$(HARNESS)) $(UNITS) $(GUEST_OBJECTS) \
 		$(BUILD)/$(TESTS)/broken/catalogue.o
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_CFLAGS) -Wl,--wrap=ioctl -o $@ $^ -lcriterion -ljansson -lcapstone -ldw -lelf
+	$(Q)$(CC) $(ALL_CFLAGS) -Wl,--wrap=ioctl -o $@ $^ -lcriterion -ljansson -lcapstone -ldw -lelf -lz
 
 $(BUILD)/yaml-filter: $(BUILD)/$(TESTS)/yaml_filter.o $(BUILD)/harness/runner/yaml.o
 	$(call say,LINK,$@)
