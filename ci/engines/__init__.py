@@ -19,6 +19,10 @@ from typing import Any
 
 NAMES = ("host", "tcg-amd", "kvm", "bochs-intel")
 
+# The kernel's command line everywhere. quiet: init prints what was logged during boot, faster.
+# rcu_expedited: grace periods, which every VM's teardown waits for, do not wait for a timer.
+COMMON = "console=ttyS0,115200 quiet rcupdate.rcu_expedited=1 log_buf_len=1M"
+
 
 @dataclasses.dataclass
 class Boot:

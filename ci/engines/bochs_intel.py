@@ -7,7 +7,7 @@ import shutil
 
 from laboratory.common import LabError, call, find_tool, natural
 
-from . import Boot
+from . import COMMON, Boot
 
 NAME = "bochs-intel"
 COVERS = "`kvm_intel` of any kernel, in VT-x with EPT emulated by Bochs"
@@ -62,7 +62,7 @@ def prepare(boot: Boot) -> list[str]:
     shutil.copy(boot.image, root / "vmlinuz")
     shutil.copy(boot.initramfs, root / "initramfs")
     (root / "grub/grub.cfg").write_text(
-        MENU.format(cmdline=f"console=ttyS0,115200 panic=0 {xsave}{boot.cmdline}"))
+        MENU.format(cmdline=f"{COMMON} panic=0 {xsave}{boot.cmdline}"))
     call("grub-mkrescue", "--install-modules=linux normal iso9660 biosdisk", "--fonts=",
          "--locales=", "--themes=", "-o", boot.directory / "boot.iso", boot.directory / "cd")
     (boot.directory / "bochsrc").write_text(

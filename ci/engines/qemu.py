@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from laboratory.common import find_tool
 
-from . import Boot
+from . import COMMON, Boot
 
 PROGRAM = "qemu-system-x86_64"
 
@@ -18,5 +18,5 @@ def command(boot: Boot, accelerator: str, cpu: str, cmdline: str) -> list[str]:
         "-chardev", f"file,id=console,path={boot.console}", "-serial", "chardev:console",
         "-chardev", f"file,id=records,path={boot.records}", "-serial", "chardev:records",
         "-kernel", str(boot.image), "-initrd", str(boot.initramfs),
-        "-append", f"console=ttyS0,115200 panic=-1 {cmdline} {boot.cmdline}".strip(),
+        "-append", f"{COMMON} panic=-1 {cmdline} {boot.cmdline}".strip(),
     ]
