@@ -47,7 +47,7 @@ class Settings:
     memory: int = 1024
     timeout: float = 3600
     silence: float = 0
-    resume: bool = False  # boot again to run what a dead guest left
+    resume: bool = False  # boot again to run what a dead guest left, one case at a time
 
 
 class Stream:
@@ -123,8 +123,9 @@ class Death:
 class Guest:
     """One boot, until the guest has ended its run, or has died."""
 
-    def __init__(self, settings: Settings, stream: Stream, receiver: Receiver):
+    def __init__(self, settings: Settings, stream: Stream, receiver: Receiver, alone: bool):
         self.settings, self.stream, self.receiver = settings, stream, receiver
+        self.alone = alone
         self.console = ""  # since the last case started
         self.fds: dict[str, int] = {}
 
@@ -151,7 +152,8 @@ class Guest:
         boot = engines.Boot(directory, s.kernel.image, directory / "initramfs", s.kernel.release,
                             directory / "console", directory / "records",
                             " ".join([*s.modparams, s.cmdline]).strip(), s.cpus, s.memory, s.cpu)
-        command = ["/lab/kvmspec", "--stream=/dev/ttyS1", "--except=/lab/except", *s.arguments]
+        command = ["/lab/kvmspec", "--stream=/dev/ttyS1", "--except=/lab/except", *s.arguments,
+                   *(["--jobs=1"] if self.alone else [])]
         with explained("prepare the guest"):
             initramfs.write(boot.initramfs, s.kernel, s.program, command,
                             {"KVMSPEC_ENGINE": s.engine.NAME},
@@ -246,31 +248,36 @@ def facts(s: Settings, boots: int, retried: list[str]) -> dict[str, object]:
 
 def run(s: Settings) -> int:
     """Returns the exit status: kvmspec's."""
-    stream, retried = Stream(), []
-    (s.out / "kernel.log").write_bytes(b"")
-    (s.out / "emulator.log").write_bytes(b"")
+    stream = Stream()
+    retried: list[str] = []
+    boots, alone = 0, False
+    for log in ("kernel.log", "emulator.log"):
+        (s.out / log).write_bytes(b"")
     receiver = Receiver(s.program, s.out)
-    boots = 0
     try:
         while True:
             boots += 1
             stream.begun, stream.rest = False, b""
             receiver.send("lab", facts(s, boots, retried))
-            death = Guest(s, stream, receiver).run()
+            death = Guest(s, stream, receiver, alone).run()
             if not death:
                 break
             if not stream.begun and not death.final and len(retried) < BOOTS - 1:
                 retried.append(death.reason)
                 say(f"the guest died before the suite started, booting again: {death.reason}")
                 continue
+            if stream.begun and s.resume and not alone and len(stream.running) > 1:
+                say(f"{death.reason}; booting again to run what ran then, and the rest, alone")
+                stream.running.clear()
+                alone = True
+                continue
             where = "" if stream.begun else f". See {s.out}/kernel.log and emulator.log"
             receiver.send("died", {"reason": death.reason + where, "kernel_log": death.console})
-            if not (stream.begun and s.resume and
-                    stream.planned - stream.reported - stream.running):
-                break
-            say(f"{death.reason}; booting again for the rest")
             stream.reported |= stream.running
             stream.running.clear()
+            if not (stream.begun and s.resume and stream.planned - stream.reported):
+                break
+            say(f"{death.reason}; booting again for the rest")
     except KeyboardInterrupt:
         receiver.send("stopped", "interrupted")
     except LabError as error:

@@ -122,7 +122,7 @@ static json_t *running;       /* of the cases that run, by id: when they started
 static json_t *lab;           /* what the sending lab says of itself, or NULL */
 static unsigned long number;  /* of the last line that was counted */
 static unsigned long damaged; /* lines, lost ones included */
-static bool begun, complete;
+static bool begun, complete, died_late;
 static unsigned long long begun_ns;
 
 static void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -221,13 +221,26 @@ static void on_end(struct run *run, json_t *value)
 			      NULL);
 }
 
-/* The machine that sent the stream is gone, with what ran there; its lab says why. */
+/*
+ * The machine that sent the stream is gone, with what ran there; its lab says why. Dead after the
+ * last case is no case's fault, but no good end either.
+ */
 static void on_died(struct run *run, json_t *value)
 {
 	const char *reason = text_of(value, "reason");
+	size_t n = json_object_size(running);
+	char all[1024];
 
-	run->stopped = strdup(reason);
-	report_errors(run, running, reason, json_object_get(value, "kernel_log"));
+	snprintf(all, sizeof all,
+		 "%s (while %zu cases ran: run them with JOBS=1, or with "
+		 "--continue)",
+		 reason, n);
+	report_errors(run, running, n > 1 ? all : reason, json_object_get(value, "kernel_log"));
+	died_late = begun && n == 0 && json_object_size(unreported) == 0;
+	if (died_late)
+		complain("after the last case: %s", reason);
+	else if (!begun || json_object_size(unreported))
+		run->stopped = strdup(reason);
 }
 
 /* The lab wants no more: what runs is not at fault. */
@@ -312,7 +325,7 @@ static int exit_status(const struct run *run)
 {
 	if (run->stopped && strcmp(run->stopped, "interrupted") == 0)
 		return EXIT_INTERRUPTED;
-	if (run->lost || run->stopped)
+	if (run->lost || run->stopped || died_late)
 		return EXIT_CANNOT_RUN;
 	return run_count(run, "fail") + run_count(run, "error") ? EXIT_FAILED : EXIT_SUCCESS;
 }
@@ -339,9 +352,11 @@ int stream_receive(struct run *run, const char *path, const char *out)
 			 run->stopped ? run->stopped : "the stream ended before the run began");
 		return exit_status(run) == EXIT_INTERRUPTED ? EXIT_INTERRUPTED : EXIT_CANNOT_RUN;
 	}
-	if (!complete && !run->stopped) {
+	if (!complete && !run->stopped && json_object_size(unreported)) {
 		run->stopped = "the stream ended in the middle of the run";
 		report_errors(run, running, run->stopped, NULL);
+		if (!json_object_size(unreported))
+			run->stopped = NULL;
 	}
 	if (run->seconds < (now_ns() - begun_ns) / 1e9) /* unless it is a recorded stream */
 		run->seconds = (now_ns() - begun_ns) / 1e9;
