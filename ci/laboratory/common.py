@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
@@ -33,7 +32,7 @@ def find_tool(name: str) -> str:
     if path:
         return path
     package = PACKAGES.get(name, name)
-    raise LabError(f"{name} is not installed: apt-get install {package}, or make deps-lab")
+    raise LabError(f"{name} is not installed: apt-get install {package}. make deps installs all that the lab needs.")
 
 
 def call(*command: str | Path, cwd: Path | None = None, stdin: bytes | None = None) -> bytes:
@@ -85,22 +84,23 @@ def building(path: Path) -> Iterator[Path]:
         shutil.rmtree(new, ignore_errors=True)
 
 
+CACHE_REMEDY = "Is there space? KVMSPEC_CACHE=dir names another place"
+
+
 @contextlib.contextmanager
-def explained(doing: str) -> Iterator[None]:
+def explained(doing: str, remedy: str = CACHE_REMEDY) -> Iterator[None]:
     """Errors of the system (a full disk, a directory that cannot be written to) as one sentence."""
     try:
         yield
     except OSError as error:
-        where = f" {error.filename}" if error.filename else ""
-        remedy = " Free some space, or name another place with KVMSPEC_CACHE=dir." \
-            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES) else ""
-        raise LabError(f"cannot {doing}:{where} {error.strerror}.{remedy}") from error
+        where = f" {error.filename}:" if error.filename else ""
+        raise LabError(f"cannot {doing}:{where} {error.strerror}. {remedy}") from error
 
 
 def say(text: str) -> None:
     print(f"lab: {text}", file=sys.stderr, flush=True)
 
 
-def natural(text: str) -> Sequence[int]:
+def natural(text: str) -> list[int]:
     """Sorts version numbers: 6.1.0-9 before 6.1.0-10."""
     return [int(part) for part in "".join(c if c.isdigit() else " " for c in text).split()]

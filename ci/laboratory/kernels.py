@@ -285,12 +285,17 @@ def packaged(name: str, package: Package) -> Kernel:
     return from_unpacked(name, fetch(package), f"{package.name} {package.version}")
 
 
-def of_series(name: str) -> Kernel:
-    known = [package for package in index() if package.series == name]
+def of_series(name: str, update: bool = False) -> Kernel:
+    known = [package for package in index(update) if package.series == name]
     if not known:
         have = sorted({package.series for package in index()}, key=natural)
         raise LabError(f"Debian has no cloud kernel {name} now; it has {', '.join(have)}")
-    return packaged(name, known[-1])
+    try:
+        return packaged(name, known[-1])
+    except LabError:
+        if update:
+            raise
+        return of_series(name, update=True)  # the mirror may have moved on since
 
 
 def of_package(name: str) -> Kernel:

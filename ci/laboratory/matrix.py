@@ -90,7 +90,7 @@ def as_markdown(rows: list[list[str]]) -> str:
 
 def run(args: argparse.Namespace) -> int:
     out = args.out or Path("results/runs", time.strftime("%Y%m%dT%H%M%SZ-matrix", time.gmtime()))
-    with explained("make a directory for the results"):
+    with explained("make a directory for the results", "OUT=dir names another place"):
         out.mkdir(parents=True, exist_ok=True)
     runs = plan(args, out)
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:

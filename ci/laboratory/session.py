@@ -193,8 +193,11 @@ class Guest:
                                       f"{self.settings.timeout:g} s")
 
     def read(self) -> bool:
-        """Reads what there is on both channels."""
-        heard = False
+        """
+        Reads what there is, first of the console: what it says of a case is there no earlier than
+        that the case has started. What was read before that is about others.
+        """
+        heard, before = False, len(self.console)
         for name, fd in self.fds.items():
             while True:
                 try:
@@ -205,7 +208,7 @@ class Guest:
                 if name == "records":
                     self.receiver.write(data)
                     if self.stream.feed(data):
-                        self.console = ""
+                        self.console, before = self.console[before:], 0
                 else:
                     self.log.write(data.replace(b"\r", b""))
                     self.log.flush()

@@ -376,8 +376,12 @@ static void finish(void)
 {
 	run.seconds = (now_ns() - started_ns) / 1e9;
 	stream_end(&run);
-	if (!run.directory)
+	if (!run.directory) {
+		if (run.lost)
+			fprintf(stderr, "kvmspec: could not write %s: %s\n", run.lost,
+				strerror(run.lost_errno));
 		return;
+	}
 	reports_close(&run);
 	terminal_summary(&run);
 }

@@ -32,4 +32,7 @@ $(BUILD)/yaml-filter: $(BUILD)/$(TESTS)/yaml_filter.o $(BUILD)/harness/runner/ya
 test-framework: $(BUILD)/kvmspec $(BUILD)/kvmspec-broken $(BUILD)/unit-tests $(BUILD)/yaml-filter ## run the framework's own tests
 	@CC='$(CC)' BUILD='$(BUILD)' $(PYTHON) $(TESTS)/run.py $(if $(FILTER),'$(FILTER)')
 
-.PHONY: test-framework
+test-lab: $(BUILD)/kvmspec $(BUILD)/kvmspec-broken ## run the lab's own tests: a dozen boots
+	@BUILD='$(BUILD)' $(PYTHON) $(TESTS)/run.py -C ci/tests $(if $(FILTER),'$(FILTER)')
+
+.PHONY: test-framework test-lab
