@@ -263,22 +263,33 @@ static void on_lab(struct run *run, json_t *value)
 
 static const struct {
 	const char *name;
-	bool before_begin;
+	const char *shape, *first, *second; /* what it must hold, for json_unpack() */
 	void (*handle)(struct run *run, json_t *value);
 } objects[] = {
-	{ "begin", true, on_begin }, { "starting", false, on_starting },
-	{ "record", false, report }, { "end", false, on_end },
-	{ "died", true, on_died },   { "stopped", true, on_stopped },
-	{ "lab", true, on_lab },
+	{ "begin", "{s{} s[]}", "host", "plan", on_begin },
+	{ "starting", "s", "", "", on_starting },
+	{ "record", "{ss ss}", "case", "verdict", report },
+	{ "end", "{sf}", "seconds", "", on_end },
+	{ "died", "{ss}", "reason", "", on_died },
+	{ "stopped", "s", "", "", on_stopped },
+	{ "lab", "{ss}", "run_again", "", on_lab },
 };
 
+/* Before the run begins there is only what begins or prevents it. Unknown objects are newer ones. */
 static void dispatch(struct run *run, json_t *object)
 {
 	for (size_t i = 0; i < sizeof objects / sizeof *objects; i++) {
 		json_t *value = json_object_get(object, objects[i].name);
+		bool needs_run = objects[i].handle == report || objects[i].handle == on_starting ||
+				 objects[i].handle == on_end;
 
-		if (value && (begun || objects[i].before_begin))
+		if (!value || (needs_run && !begun))
+			continue;
+		if (json_unpack_ex(value, NULL, JSON_VALIDATE_ONLY, objects[i].shape,
+				   objects[i].first, objects[i].second) == 0)
 			objects[i].handle(run, value);
+		else
+			complain("a malformed '%s' in the stream", objects[i].name);
 	}
 }
 

@@ -91,10 +91,12 @@ class Stream(unittest.TestCase):
 
     def test_damaged_record(self):
         at = self.position("record", after=10)
-        for name, lines in (("changed", [stream()[at].replace('"verdict"', '"verdikt"')]),
-                            ("garbage before", ["\1x" + stream()[at]]), ("missing", [])):
+        start, record = stream()[at - 1:at + 1]
+        for name, lines in (("changed", [start, record.replace('"verdict"', '"verdikt"')]),
+                            ("garbage before", [start, "\1x" + record]), ("missing", [start]),
+                            ("both missing", [])):
             with self.subTest(name):
-                results = self.receive([*stream()[:at], *lines, *stream()[at + 1:]], FAILED)
+                results = self.receive([*stream()[:at - 1], *lines, *stream()[at + 1:]], FAILED)
                 self.assertRegex(self.done.stderr, "(?m)^kvmspec: lines? .*damaged or missing$")
                 self.assertEqual(results.by_case[self.case_at(at - 1)]["reason"],
                                  "its record was lost on the way from the guest")
@@ -142,13 +144,24 @@ class Stream(unittest.TestCase):
         file, done = scratch() / "rest", scratch() / "done"
         done.write_text("\n".join([*reported, self.case_at(at)]) + "\n")
         run(BROKEN, f"--stream={file}", f"--except={done}", *AREAS)
-        lab = frame(0, "lab", {"run_again": "make lab KERNEL=x", "boots": 2})
+        lab = frame(0, "lab", {"kernel": "x", "package": "", "cmdline": "", "modparams": [],
+                               "cpu": "", "cpus": 1, "boots": 2, "retried": [],
+                               "run_again": "make lab KERNEL=x"})
         results = self.receive([*stream()[:at + 1], died, lab, file.read_text()], FAILED)
         self.assertEqual(len(results.records), len(run(BROKEN, "--list", *AREAS).stdout.split()))
         self.assertEqual(results.by_case[self.case_at(at)]["reason"], "boom")
         self.assertEqual(results.host["lab"]["boots"], 2)
         self.assertIn("run_again: make lab KERNEL=x FILTER=", self.done.stdout)
         self.assertNotIn("Bail out!", results.tap)
+
+    def test_objects_of_another_kind(self):
+        """Whole, but not what they should be: another version's, or somebody's mistake."""
+        for name, value in (("record", {"case": 1}), ("record", 1), ("starting", []), ("end", "x"),
+                            ("begin", {}), ("died", 1), ("stopped", {}), ("lab", []), ("new", 1)):
+            with self.subTest(name):
+                self.receive([stream()[0], stream()[1], frame(0, name, value), *stream()[2:]], FAILED)
+                if name != "new":
+                    self.assertIn(f"kvmspec: a malformed '{name}' in the stream", self.done.stderr)
 
     def test_stopped(self):
         at = self.position("starting", after=10)
