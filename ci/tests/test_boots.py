@@ -6,8 +6,8 @@ import signal
 import unittest
 from pathlib import Path
 
-from lab import (CANNOT_RUN, FAILED, HANGS, INTERRUPTED, KERNEL, LAB, ONE, PANICS, PASS, lab,
-                 run_broken, support)
+from lab import (BOOT_SECONDS, CANNOT_RUN, FAILED, HANGS, INTERRUPTED, KERNEL, LAB, ONE, PANICS,
+                 PASS, TOP, lab, run_broken, support)
 from laboratory import kernels
 
 scratch = support.scratch
@@ -154,6 +154,28 @@ class Boots(unittest.TestCase):
     def test_kernel_without_kvm(self):
         """An image alone, whose KVM is in modules."""
         self.refuse(f"--kernel={kernels.resolve(KERNEL).image}", says="this kernel has no KVM for this CPU")
+
+
+@unittest.skipUnless(os.geteuid() == 0, "only root can hide /dev/kvm")
+class Check(unittest.TestCase):
+    """make check on a machine whose /dev/kvm cannot be used."""
+
+    def check(self, command: str) -> tuple[support.subprocess.CompletedProcess, Path]:
+        where = scratch()
+        hidden = f"mount --bind /dev/null /dev/kvm && exec {command} --jobs=1 {ONE}"
+        return support.run("/usr/bin/unshare", "--mount", "sh", "-c", hidden, cwd=where,
+                           timeout=BOOT_SECONDS), where
+
+    def test_runs_in_the_lab(self):
+        done, where = self.check(f"{TOP}/ci/check {support.BROKEN}")
+        self.assertEqual(done.returncode, PASS, done.stderr)
+        self.assertRegex(done.stderr, "^kvmspec: /dev/kvm is not KVM: .*\nRunning in the lab instead")
+        self.assertEqual(support.Results(where / support.LATEST).host["engine"], "tcg-amd")
+
+    def test_engine_host_insists(self):
+        done, _ = self.check(f"{LAB} run --engine=host --program={support.BROKEN}")
+        self.assertEqual(done.returncode, CANNOT_RUN)
+        self.assertIn("engine host cannot be used here: /dev/kvm is not KVM", done.stderr)
 
 
 class Matrix(unittest.TestCase):

@@ -153,6 +153,15 @@ class Stream(unittest.TestCase):
         self.assertEqual(results.host["lab"]["boots"], 2)
         self.assertIn("run_again: make lab KERNEL=x FILTER=", self.done.stdout)
         self.assertNotIn("Bail out!", results.tap)
+        self.assertEqual(results.tap.count("TAP version"), 1)
+
+    def test_except(self):
+        done = scratch() / "done"
+        done.write_text("endings/passes\nnot/planned\nendings/fails/2\n")
+        listed = run(BROKEN, "--list", f"--except={done}", "--repeat=2", "endings/fails")
+        self.assertEqual(listed.stdout, "endings/fails/1\n")
+        listed = run(BROKEN, "--list", f"--except={done}", "endings/passes", "endings/fails")
+        self.assertEqual(listed.stdout, "endings/fails\n")
 
     def test_objects_of_another_kind(self):
         """Whole, but not what they should be: another version's, or somebody's mistake."""
