@@ -191,12 +191,11 @@ def field(deb: Path, name: str) -> str:
 def from_unpacked(name: str, root: Path, package: str) -> Kernel:
     images = [*root.glob("boot/vmlinuz-*"), *root.glob("lib/modules/*/vmlinuz")]
     if len(images) != 1:
-        raise LabError(f"{name} holds {len(images)} kernel images instead of one: a kernel of "
-                       "7.2 or later wants both its linux-binary and its linux-modules package")
+        raise LabError(f"{name} holds {len(images)} kernel images instead of one")
     release = image_release(images[0])
     modules = root / "lib/modules" / release
     if not modules.is_dir():
-        raise LabError(f"{name} holds no modules for {release}: give its linux-modules package too")
+        raise LabError(f"{name} holds no modules for {release}")
     return Kernel(name, release, images[0], modules, package)
 
 
@@ -309,18 +308,31 @@ def of_package(name: str) -> Kernel:
                        f"made for virtual machines): {error}") from error
 
 
-def resolve(name: str, modules: Path | None = None) -> Kernel:
-    """The kernel that KERNEL names."""
-    with explained(f"prepare the kernel {name}"):
-        if name.split() and all(word.endswith(".deb") for word in name.split()):
-            return from_debs(name, [Path(word) for word in name.split()])
-        if Path(name).is_dir():
-            return from_tree(name, Path(name))
-        if Path(name).is_file():
-            return from_image(name, modules)
-        if re.fullmatch(r"\d+\.\d+", name):
-            return of_series(name)
-        if re.fullmatch(r"linux-[a-z0-9.+-]+", name):
-            return of_package(name)
+def find(name: str, modules: Path | None) -> Kernel:
+    if name.split() and all(word.endswith(".deb") for word in name.split()):
+        return from_debs(name, [Path(word) for word in name.split()])
+    if Path(name).is_dir():
+        return from_tree(name, Path(name))
+    if Path(name).is_file():
+        return from_image(name, modules)
+    if re.fullmatch(r"\d+\.\d+", name):
+        return of_series(name)
+    if re.fullmatch(r"linux-[a-z0-9.+-]+", name):
+        return of_package(name)
     raise LabError(f"KERNEL={name} is no file or directory, no series (6.1) and no Debian package "
                    "(linux-image-…)")
+
+
+def resolve(name: str, modules: Path | None = None) -> Kernel:
+    """The kernel that KERNEL names, with KVM as far as one can see before it boots."""
+    with explained(f"prepare the kernel {name}"):
+        kernel = find(os.path.expanduser(name), modules)
+        if kernel.modules and not has_kvm(kernel.modules):
+            raise LabError(f"{name} has no KVM: there is no kvm.ko among its modules. A kernel of "
+                           "7.2 or later wants both its linux-binary and its linux-modules package")
+        return kernel
+
+
+def has_kvm(modules: Path) -> bool:
+    lists = [modules / "modules.dep", modules / "modules.builtin"]
+    return any(re.search(r"/kvm\.ko", file.read_text()) for file in lists if file.exists())

@@ -237,6 +237,7 @@ class Guest:
         return next((line for line in reversed(lines) if line.strip()), "no message")
 
     def death(self, reason: str, final: bool = False) -> Death:
+        reason = "".join(c if c.isprintable() else "?" for c in reason)
         return Death(reason, self.console.splitlines()[-LAST_WORDS:], final)
 
 

@@ -74,6 +74,12 @@ class BadInput(unittest.TestCase):
     def test_deb_without_a_kernel(self):
         self.refuse(f"--kernel={deb(scratch(), {'etc/x': b'x'})}", says="0 kernel images")
 
+    def test_deb_without_kvm(self):
+        data = image(scratch() / "bzImage").read_bytes()
+        package = deb(scratch(), {"boot/vmlinuz-6.66.0-test": data,
+                                  "lib/modules/6.66.0-test/modules.dep": b"kernel/x.ko:\n"})
+        self.refuse(f"--kernel={package}", says="has no KVM: there is no kvm.ko")
+
     def test_truncated_deb(self):
         package = deb(scratch(), {"boot/vmlinuz-1": os.urandom(200000)})
         package.write_bytes(package.read_bytes()[:100000])

@@ -221,21 +221,36 @@ static void on_end(struct run *run, json_t *value)
 			      NULL);
 }
 
+/* A console's lines may hold anything. */
+static json_t *clean_lines(const json_t *lines)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < json_array_size(lines); i++) {
+		const char *line = json_string_value(json_array_get(lines, i));
+
+		json_array_append_new(array, clean_text(line ? line : "", line ? strlen(line) : 0));
+	}
+	return array;
+}
+
 /*
  * The machine that sent the stream is gone, with what ran there; its lab says why. Dead after the
  * last case is no case's fault, but no good end either.
  */
 static void on_died(struct run *run, json_t *value)
 {
-	const char *reason = text_of(value, "reason");
+	json_t *words = clean_lines(json_object_get(value, "kernel_log"));
 	size_t n = json_object_size(running);
-	char all[1024];
+	char reason[512], each[1024];
 
-	snprintf(all, sizeof all,
-		 "%s (while %zu cases ran: run them with JOBS=1, or with "
-		 "--continue)",
+	snprintf(reason, sizeof reason, "%s", text_of(value, "reason"));
+	snprintf(each, sizeof each,
+		 n > 1 ? "%s (while %zu cases ran: run them with JOBS=1, or with --continue)"
+		       : "%s",
 		 reason, n);
-	report_errors(run, running, n > 1 ? all : reason, json_object_get(value, "kernel_log"));
+	report_errors(run, running, each, words);
+	json_decref(words);
 	died_late = begun && n == 0 && json_object_size(unreported) == 0;
 	if (died_late)
 		complain("after the last case: %s", reason);

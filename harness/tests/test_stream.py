@@ -110,11 +110,11 @@ class Stream(unittest.TestCase):
     def test_death(self):
         at = self.position("starting", after=10)
         results = self.receive([*stream()[:at + 1],
-                                frame(0, "died", {"reason": "boom", "kernel_log": ["last", "words"]})],
+                                frame(0, "died", {"reason": "boom", "kernel_log": ["\033[1mlast", "words"]})],
                                CANNOT_RUN)
         record = results.by_case[self.case_at(at)]
         self.assertEqual((record["verdict"], record["reason"], record["kernel_log"]),
-                         ("error", "boom", ["last", "words"]))
+                         ("error", "boom", ["\\x1b[1mlast", "words"]))
         self.assertIn("cases did not run: boom\n", self.done.stdout)
 
     def test_death_after_the_last_case(self):
