@@ -89,20 +89,30 @@ $(BUILD)/guests/$1/%.embedded.o: $(BUILD)/guests/$1/%.elf harness/embed_guest.S
 endef
 $(foreach m,$(MODES),$(eval $(call GUEST_MODE,$m)))
 
-RUN_OPTIONS = $(if $(JOBS),--jobs='$(JOBS)') $(if $(OUT),--out='$(OUT)') $(if $(TRACE),--trace)
-RUN = $(BUILD)/kvmspec $(RUN_OPTIONS)
+RUN_OPTIONS = $(if $(JOBS),--jobs='$(JOBS)') $(if $(OUT),--out='$(OUT)')
+RUN = $(BUILD)/kvmspec $(RUN_OPTIONS) $(if $(TRACE),--trace)
+LAB_OPTIONS = $(if $(KERNEL),--kernel='$(KERNEL)') $(if $(ENGINE),--engine='$(ENGINE)')
 
 deps: ## install what is needed (Debian packages; says how where it cannot)
 	@ci/deps
 
-check: $(BUILD)/kvmspec ## run the cases against this host's KVM
-	@$(RUN) $(if $(FILTER),'$(FILTER)')
+# Without a usable KVM, and with nothing said of the engine, the lab has one.
+check: $(BUILD)/kvmspec ## run the cases against this host's KVM, or in the lab if there is none
+	@$(if $(ENGINE)$(TRACE),,ci/check) $(if $(filter-out host,$(ENGINE)),ci/lab run \
+		--engine='$(ENGINE)' --program=$< $(RUN_OPTIONS),$(RUN)) $(if $(FILTER),'$(FILTER)')
 
-test: all ## run the framework's own tests, then the cases
-	@ci/test $(MAKE)
+test: all ## run the framework's own tests, then the cases, here and in the lab
+	@ci/test $(if $(NO_BOOTS),--no-boots) $(MAKE)
 
 list: $(BUILD)/kvmspec ## list the cases
 	@$(BUILD)/kvmspec --list $(if $(FILTER),'$(FILTER)')
+
+lab: $(BUILD)/kvmspec ## run the cases on another kernel: KERNEL=6.12, ENGINE=bochs-intel
+	@ci/lab run --program=$< $(LAB_OPTIONS) $(RUN_OPTIONS) $(LAB) $(if $(FILTER),'$(FILTER)')
+
+matrix: $(BUILD)/kvmspec ## run the cases on many: KERNELS='6.1 6.12', ENGINES='tcg-amd host'
+	@ci/lab matrix $(if $(KERNELS),--kernels='$(KERNELS)') $(if $(ENGINES),--engines='$(ENGINES)') \
+		$(if $(OUT),--out='$(OUT)') $(if $(FILTER),'$(FILTER)')
 
 stress: $(BUILD)/kvmspec ## run what takes minutes: a million kicks
 	@$(RUN) --timeout-scale=10 stress
@@ -132,11 +142,14 @@ help: ## show this
 		JOBS= 'cases to run at a time (default: the number of CPUs)' \
 		OUT= 'directory for the results (default: a new one, see results/latest)' \
 		TRACE=1 'print every ioctl of the cases (for more about one case: kvmspec --help)' \
+		KERNEL= 'a series (6.1), Debian package, .deb, build tree or bzImage: see ci/lab --help' \
+		ENGINE= 'host, tcg-amd, bochs-intel, kvm or auto: see ci/lab engines' \
+		LAB= 'more options of ci/lab run: LAB=--modparam=kvm_amd.npt=0' \
 		PREFIX= 'where to install (default: /usr/local); DESTDIR is put before it' \
 		V=1 'print the commands' \
 		'CC= CFLAGS=' 'the compiler and its options'
 
-.PHONY: all deps check test list stress bench lint install clean help
+.PHONY: all deps check test list lab matrix stress bench lint install clean help
 
 include harness/tests/tests.mk
 include ci/measure.mk

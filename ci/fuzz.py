@@ -43,19 +43,20 @@ def catalogues() -> list[bytes]:
 COMMAND_LINES = [
     b"--jobs=2\n--out=x\n--repeat=2\nwords", b"-j\n3\n-l\n--catalogue\n--strict\n--no-skip\n*/fails",
     b"--timeout-scale=1e2\n--kvm=/dev/kvm\n--\n[a-e]*/f?ils", b"--help", b"--version",
-    b"words/" + b"*" * 300]
+    b"words/" + b"*" * 300, b"--shuffle=7\n--gdb=0\n--gdb-at=start\nendings", b"--shuffle\n--trace\n--ftrace",
+    b"--stream=x\n--receive=-\n--probe\n--except=x\n--kernel-log=x\n--until-fail"]
 KERNEL_LOGS = [
     b"4,1,2,-;kvm [12]: vcpu0 ignored rdmsr: 0x1\n SUBSYSTEM=x\n\n3,1,2,c;kvm-pvm: pid 13 vcpu0",
     b"\1\0\0\0\0\0\0\0;\n\n6,2,3,-;\\x1b and more\n\n\xff"]
 TEXTS = ["a\n\tb \x1b é € \U0001f427 \u2028 \uffff \u0085 ".encode() + b"\xff\xc0\xaf\xed\xa0\x80"]
 
 MAX_LENGTH = {"image": 16384, "catalogue": 8192}  # bytes of an input
-QUIET = {"main"}  # what these write themselves is not worth reading
+QUIET = {"command_line"}  # what these write themselves is not worth reading
 
 
 def seeds(target: str, build: Path) -> list[bytes]:
     return {"image": elf_images(build), "evidence": evidence(), "catalogue": catalogues(),
-            "main": COMMAND_LINES, "kernel_log": KERNEL_LOGS, "text": TEXTS}.get(target, [b"a"])
+            "command_line": COMMAND_LINES, "kernel_log": KERNEL_LOGS, "text": TEXTS}.get(target, [b"a"])
 
 
 def last_number(pattern: str, log: str) -> str:

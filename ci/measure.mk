@@ -22,7 +22,7 @@ sanitize: export ASAN_OPTIONS := detect_leaks=1:handle_segv=0:handle_sigbus=0:ha
 sanitize: export UBSAN_OPTIONS := print_stacktrace=1:log_path=$(CURDIR)/$(SANITIZE)/found
 sanitize: ## run all tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@rm -rf $(SANITIZE)/found.* $(SANITIZE)/results
-	@$(MAKE) --no-print-directory test BUILD=$(SANITIZE) OUT=$(SANITIZE)/results \
+	@$(MAKE) --no-print-directory test NO_BOOTS=1 BUILD=$(SANITIZE) OUT=$(SANITIZE)/results \
 		CFLAGS='-O1 -g $(SANITIZERS)' LDFLAGS='-static-libasan -static-libubsan'; \
 		status=$$?; ! cat $(SANITIZE)/found.* 2>/dev/null && exit $$status
 
@@ -32,7 +32,7 @@ coverage: ## run all tests and say which lines and branches of harness/ they rea
 	@mkdir -p $(COVERAGE)/html
 	@find $(COVERAGE) -name '*.gcda' -delete
 	@rm -rf $(COVERAGE)/results
-	@$(MAKE) --no-print-directory test BUILD=$(COVERAGE) OUT=$(COVERAGE)/results \
+	@$(MAKE) --no-print-directory test NO_BOOTS=1 BUILD=$(COVERAGE) OUT=$(COVERAGE)/results \
 		CFLAGS='-O0 -g --coverage -fprofile-update=atomic' \
 		LDFLAGS='-static -Wl,-u,__gcov_dump'
 	@lcov --quiet --capture --rc lcov_branch_coverage=1 --directory $(COVERAGE) \

@@ -109,6 +109,19 @@ HOST: dict[str, tuple[bool, Check]] = {
     "module_parameters": (True, object_of(r"kvm\w*\.\w+", text)),
     "capabilities": (True, object_of(r"KVM_CAP_\w+", integer)),
     "command": (True, list_of(text)),
+    "lab": (False, lambda value: not list(check_members("lab", value, LAB))),
+}
+
+LAB: dict[str, tuple[bool, Check]] = {
+    "kernel": (True, text),
+    "package": (True, text),
+    "cmdline": (True, text),
+    "modparams": (True, list_of(matches(r"\w+\.\w+=.*"))),
+    "cpu": (True, text),
+    "cpus": (True, count),
+    "run_again": (True, text),
+    "boots": (True, count),
+    "retried": (True, list_of(text)),
 }
 
 

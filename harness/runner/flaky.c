@@ -46,7 +46,7 @@ json_t *flaky_cases(const struct run *run)
 	json_t *array = json_array(), *cases, *counts;
 	const char *id;
 
-	if (run->rounds == 1)
+	if (run->rounds <= 1)
 		return array;
 	cases = count_verdicts(run);
 	json_object_foreach(cases, id, counts) {

@@ -249,13 +249,6 @@ static enum verdict verdict_of(const struct evidence *e, const json_t *abnormal,
 	return e->verdict;
 }
 
-/* Where the case ended, or where it stands if it ended by itself. */
-static json_t *place_of(const struct kvm_case *c, const struct evidence *e, bool ended_early)
-{
-	return json_sprintf("%s:%u", ended_early ? e->file : c->file,
-			    ended_early ? e->line : (unsigned)c->line);
-}
-
 /* As the names of sources and guests are; all else is no name. */
 static bool is_file_name(const char *s)
 {
@@ -307,10 +300,22 @@ static struct evidence *sanitised(const struct evidence *shared)
 	return e;
 }
 
+json_t *make_stub(const struct planned *planned)
+{
+	const struct kvm_case *c = planned->c;
+	json_t *stub = json_pack("{si ss so}", "schema", RECORD_SCHEMA, "case", planned->run_id,
+				 "at", json_sprintf("%s:%d", c->file, c->line));
+
+	if (strcmp(planned->run_id, planned->id) != 0)
+		json_object_set_new(stub, "filter", json_string(planned->id));
+	if (c->contract)
+		json_object_set_new(stub, "contract", json_string(c->contract));
+	return stub;
+}
+
 json_t *make_record(const struct run *run, const struct planned *planned,
 		    const struct sandbox_end *end)
 {
-	const struct kvm_case *c = planned->c;
 	struct evidence *e = sanitised(end->shared);
 	json_t *abnormal = e->verdict == VERDICT_ERROR ? NULL : abnormal_end(e, end);
 
@@ -322,15 +327,13 @@ json_t *make_record(const struct run *run, const struct planned *planned,
 	enum verdict verdict = verdict_of(e, abnormal, deviation);
 	const char *objected = objection(run, verdict, deviation);
 	json_t *reason = reason_of(e, abnormal, verdict, deviation);
-	json_t *record = json_pack("{si ss ss sf so}", "schema", RECORD_SCHEMA, "case",
-				   planned->run_id, "verdict",
-				   objected ? "fail" : verdict_name(verdict), "seconds",
-				   end->seconds, "at", place_of(c, e, e->file[0] && !abnormal));
+	json_t *record = make_stub(planned);
 
-	if (strcmp(planned->run_id, planned->id) != 0)
-		json_object_set_new(record, "filter", json_string(planned->id));
-	if (c->contract)
-		json_object_set_new(record, "contract", json_string(c->contract));
+	json_object_set_new(record, "verdict",
+			    json_string(objected ? "fail" : verdict_name(verdict)));
+	json_object_set_new(record, "seconds", json_real(end->seconds));
+	if (e->file[0] && !abnormal)
+		json_object_set_new(record, "at", json_sprintf("%s:%u", e->file, e->line));
 	json_decref(abnormal);
 	if (verdict == VERDICT_KNOWN && strcmp(deviation->link, "-") != 0)
 		json_object_set_new(record, "link", json_string(deviation->link));
@@ -429,6 +432,7 @@ json_t *diagnosis(const struct run *run, const json_t *record)
 	json_t *object = json_object();
 	const char *id = json_string_value(json_object_get(record, "contract"));
 	const char *filter = json_string_value(json_object_get(record, "filter"));
+	json_t *lab = json_object_get(run->host, "lab");
 	char host[256];
 
 	if (!filter)
@@ -461,6 +465,10 @@ json_t *diagnosis(const struct run *run, const json_t *record)
 	show(object, "output", record, "output");
 	show(object, "output_bytes_lost", record, "output_bytes_lost");
 	json_object_set_new(object, "host", json_string(host_line(run->host, host, sizeof host)));
-	json_object_set_new(object, "run_again", json_sprintf("make check FILTER='%s'", filter));
+	json_object_set_new(object, "run_again",
+			    json_sprintf("%s FILTER='%s'",
+					 lab ? json_string_value(json_object_get(lab, "run_again"))
+					     : "make check",
+					 filter));
 	return object;
 }

@@ -116,8 +116,8 @@ static const char *lock_directory(const char *directory)
 			directory);
 		return problem;
 	}
-	if (ftruncate(fileno(jsonl), 0) != 0 || remove_old(directory, "report.xml") != 0 ||
-	    remove_old(directory, "flaky.json") != 0)
+	if (ftruncate(fileno(jsonl), 0) != 0 || remove_old(directory, "host.json") != 0 ||
+	    remove_old(directory, "report.xml") != 0 || remove_old(directory, "flaky.json") != 0)
 		return cannot("write to", directory);
 	return NULL;
 }
@@ -144,7 +144,7 @@ static void close_report(struct run *run, FILE *f, const char *name)
 		note_loss(run, name);
 }
 
-static void write_host(struct run *run)
+void reports_host(struct run *run)
 {
 	FILE *f = open_report(run->directory, "host.json");
 
@@ -174,16 +174,22 @@ const char *reports_open(struct run *run, const char *out)
 		return cannot("write report.tap in", run->directory);
 	if (!out)
 		point_latest_to(run->directory);
-	write_host(run);
+	return NULL;
+}
+
+void reports_begin(struct run *run)
+{
+	reports_host(run);
 	tap_begin(tap, run);
 	flush(run, tap, "report.tap");
-	return NULL;
 }
 
 void reports_add(struct run *run, json_t *record)
 {
 	run->ended++;
 	json_array_append_new(run->records, record);
+	if (!run->directory)
+		return;
 	json_dumpf(record, jsonl, JSON_COMPACT);
 	fputc('\n', jsonl);
 	flush(run, jsonl, "cases.jsonl");

@@ -38,7 +38,7 @@ struct run {
 	double seconds;        /* wall time, set at the end */
 	const char *stopped;   /* why it ended before all cases did, or NULL */
 	long rounds;           /* how often each case is planned */
-	bool strict, no_skip, until_fail;
+	bool strict, no_skip;
 	bool quiet;       /* no progress line: the cases themselves write to the terminal */
 	const char *lost; /* the first report that could not be written, or NULL */
 	int lost_errno;
@@ -57,6 +57,9 @@ json_t *host_facts(int argc, char **argv);
  * that XML or YAML cannot hold, become \xNN, so that every report shows the same text.
  */
 json_t *clean_text(const char *bytes, size_t len);
+
+/* What is known of a case before it ends: schema, case, at, filter, contract. */
+json_t *make_stub(const struct planned *planned);
 
 /* Makes the record of an ended case. */
 json_t *make_record(const struct run *run, const struct planned *planned,
@@ -121,9 +124,15 @@ bool is_expected_of_kernel(const char *text);
 
 /*
  * Makes the results directory (out, or a new one under results/runs with results/latest pointing to
- * it), locks it and opens the reports in it. Returns NULL, or what went wrong (static buffer).
+ * it), locks it, removes an earlier run's reports and opens new ones. Returns NULL, or what went
+ * wrong (static buffer).
  */
 const char *reports_open(struct run *run, const char *out);
+/* Writes what is known at the start: needs run->host and run->planned. */
+void reports_begin(struct run *run);
+/* Writes host.json again, after run->host has changed. */
+void reports_host(struct run *run);
+/* Takes the reference to the record. Only keeps it if no reports are open. */
 void reports_add(struct run *run, json_t *record);
 /* Writes what is only known at the end, closes everything; sets run->lost if anything failed. */
 void reports_close(struct run *run);

@@ -486,7 +486,7 @@ int bxf_spawn_struct(bxf_instance **instance, bxf_spawn_params params)
 	int result = s ? prepare(s, params, socket, output) : -ENOMEM;
 
 	if (result == 0) {
-		sandbox_hooks.starting(s->shared);
+		sandbox_hooks.starting(s->name, s->shared);
 		s->instance.time.start = now_ns();
 		result = start_child(s, params, socket[1], output[1]);
 	}

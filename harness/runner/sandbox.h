@@ -44,7 +44,8 @@ struct sandbox_end {
 /* What the runner wants to know of; set before sandbox_start(). */
 struct sandbox_hooks {
 	size_t shared_size; /* memory shared between each case and the runner; zeroed at the start */
-	void (*starting)(void *shared); /* in the runner, before the case's process is there */
+	/* in the runner, before the case's process is there */
+	void (*starting)(const char *name, void *shared);
 	void (*in_child)(const char *name, void *shared); /* before the case */
 	void (*ended)(const struct sandbox_end *end);
 	void (*interrupted)(void);     /* sandbox_interrupt() was called, all cases are killed */

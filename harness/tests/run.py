@@ -3,11 +3,15 @@
 Runs the framework's own tests: the C unit tests and every test_*.py here. Ends with one plain line,
 "N passed, N failed, N skipped", and a status that says whether any failed.
 
-usage: run.py [PATTERN]    only the Python tests whose id contains PATTERN, no unit tests
+usage: run.py [-C DIRECTORY] [PATTERN]
+
+-C: the tests of another directory, and no unit tests
+PATTERN: only the Python tests whose id contains it, and no unit tests
 """
 
 from __future__ import annotations
 
+import argparse
 import re
 import subprocess
 import sys
@@ -54,11 +58,14 @@ def flatten(suite: unittest.TestSuite):
 
 
 def main() -> int:
-    pattern = sys.argv[1] if len(sys.argv) > 1 else ""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("-C", dest="directory", type=Path, default=HERE)
+    parser.add_argument("pattern", nargs="?", default="")
+    args = parser.parse_args()
     started = time.monotonic()
-    passed, failed = (0, 0) if pattern else run_unit_tests()
-    tests = [test for test in flatten(unittest.defaultTestLoader.discover(HERE))
-             if re.search(re.escape(pattern), test.id())]
+    passed, failed = (0, 0) if args.pattern or args.directory != HERE else run_unit_tests()
+    tests = [test for test in flatten(unittest.defaultTestLoader.discover(args.directory))
+             if re.search(re.escape(args.pattern), test.id())]
     sys.stdout.flush()
     result = unittest.TextTestRunner(stream=sys.stdout, resultclass=Result).run(
         unittest.TestSuite(tests))

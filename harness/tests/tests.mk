@@ -20,10 +20,10 @@ $(BUILD)/$(TESTS)/broken/catalogue.o: harness/embed_catalogue.S $(wildcard $(TES
 	$(Q)$(CC) -c -DCATALOGUE=$(TESTS)/broken -o $@ $<
 
 # With Criterion as it is: its own main and sandbox. ioctl() can be made to lie (unit_host.c).
-$(BUILD)/unit-tests: $(filter-out %/main.o %/sandbox.o,$(HARNESS)) $(UNITS) $(GUEST_OBJECTS) \
+$(BUILD)/unit-tests: $(filter-out %/main.o %/plan.o %/sandbox.o,$(HARNESS)) $(UNITS) $(GUEST_OBJECTS) \
 		$(BUILD)/$(TESTS)/broken/catalogue.o
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_CFLAGS) -Wl,--wrap=ioctl -o $@ $^ -lcriterion -ljansson -lcapstone -ldw -lelf
+	$(Q)$(CC) $(ALL_CFLAGS) -Wl,--wrap=ioctl -o $@ $^ -lcriterion -ljansson -lcapstone -ldw -lelf -lz
 
 $(BUILD)/yaml-filter: $(BUILD)/$(TESTS)/yaml_filter.o $(BUILD)/harness/runner/yaml.o
 	$(call say,LINK,$@)
@@ -36,7 +36,7 @@ define FUZZER
 $(BUILD)/fuzz-$1: $(BUILD)/$(TESTS)/fuzz/$1.o $(filter-out %/runner/main.o %/runner/$1.o,$(HARNESS)) \
 		$(BROKEN) $(GUEST_OBJECTS) $(BUILD)/$(TESTS)/broken/catalogue.o
 	$$(call say,LINK,$$@)
-	$$(Q)$$(CC) $$(ALL_CFLAGS) $$(LDFLAGS) $(if $(filter main,$1),-Wl$(comma)--wrap=exit) -o $$@ $$^ $$(LDLIBS)
+	$$(Q)$$(CC) $$(ALL_CFLAGS) $$(LDFLAGS) $(if $(filter command_line,$1),-Wl$(comma)--wrap=exit) -o $$@ $$^ $$(LDLIBS)
 endef
 $(foreach f,$(FUZZERS),$(eval $(call FUZZER,$f)))
 fuzz-targets: $(FUZZERS:%=$(BUILD)/fuzz-%)
@@ -48,4 +48,7 @@ test-framework: $(BUILD)/kvmspec $(BUILD)/kvmspec-broken $(BUILD)/unit-tests $(B
 expectations: $(BUILD)/kvmspec-broken ## write the expected diagnoses anew (RESULTS= of a lab), to look at the diff
 	@BUILD='$(BUILD)' $(PYTHON) $(TESTS)/expectations.py $(if $(RESULTS),'$(RESULTS)')
 
-.PHONY: test-framework fuzz-targets expectations
+test-lab: $(BUILD)/kvmspec $(BUILD)/kvmspec-broken ## run the lab's own tests: a dozen boots
+	@BUILD='$(BUILD)' $(PYTHON) $(TESTS)/run.py -C ci/tests $(if $(FILTER),'$(FILTER)')
+
+.PHONY: test-framework test-lab fuzz-targets expectations

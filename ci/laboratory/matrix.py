@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: MIT
+"""Many kernels under many engines: at most two at a time, and one table of all."""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import concurrent.futures
+import dataclasses
+import json
+import subprocess
+import time
+from pathlib import Path
+
+import engines
+
+from .common import TOP, explained, say
+
+AT_ONCE = 2
+COLUMNS = ("kernel", "engine", "runs", "KVM", "passed", "failed", "errors", "known", "skipped",
+           "seconds", "result")
+ENDS = {0: "ok", 1: "failed", 2: "could not run", 130: "interrupted"}
+
+
+@dataclasses.dataclass
+class Run:
+    kernel: str
+    engine: str
+    out: Path
+    status: int = 2
+    seconds: float = 0
+    said: str = ""
+
+    def cells(self) -> list[str]:
+        host, verdicts = self.results()
+        counts = [str(verdicts[v]) for v in ("pass", "fail", "error", "known", "skip")]
+        result = ENDS.get(self.status, f"status {self.status}")
+        if self.status not in (0, 1):
+            result += f": {self.said}"
+        return [self.kernel, self.engine, str(host.get("kernel", "")), str(host.get("vendor", "")),
+                *(counts if host else [""] * 5), f"{self.seconds:.0f}", result]
+
+    def results(self) -> tuple[dict[str, object], collections.Counter[str]]:
+        """Of the run's directory: what there is, which is nothing if it could not start."""
+        try:
+            host = json.loads((self.out / "host.json").read_text())
+            records = (self.out / "cases.jsonl").read_text().splitlines()
+        except OSError:
+            return {}, collections.Counter()
+        return host, collections.Counter(json.loads(record)["verdict"] for record in records)
+
+    def run(self, filters: list[str]) -> None:
+        started = time.monotonic()
+        say(f"{self.kernel} under {self.engine} begins")
+        done = subprocess.run([TOP / "ci/lab", "run", f"--kernel={self.kernel}",
+                               f"--engine={self.engine}", f"--out={self.out}", "--continue",
+                               *filters], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        self.seconds = time.monotonic() - started
+        self.status = done.returncode
+        self.out.mkdir(parents=True, exist_ok=True)
+        (self.out / "terminal.log").write_text(done.stdout + done.stderr)
+        words = [line.partition(": ")[2] for line in done.stderr.splitlines() if ": " in line]
+        self.said = words[-1] if words else "see terminal.log"
+        say(f"{self.kernel} under {self.engine}: {ENDS.get(self.status, self.status)}, "
+            f"{self.seconds:.0f} s")
+
+
+def plan(args: argparse.Namespace, out: Path) -> list[Run]:
+    """The host has one kernel."""
+    runs = []
+    for engine in args.engines.split():
+        boots = engine not in engines.NAMES or engines.find(engine).BOOTS
+        for kernel in args.kernels.split() if boots else ["this"]:
+            name = kernel.strip("/").replace("/", "_")
+            runs.append(Run(kernel, engine, out / f"{name}-{engine}"))
+    return runs
+
+
+def as_text(rows: list[list[str]]) -> str:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(COLUMNS))]
+    return "".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() + "\n"
+                   for row in rows)
+
+
+def as_markdown(rows: list[list[str]]) -> str:
+    rows = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    lines = [rows[0], ["---"] * len(COLUMNS), *rows[1:]]
+    return "".join(f"| {' | '.join(row)} |\n" for row in lines)
+
+
+def run(args: argparse.Namespace) -> int:
+    out = args.out or Path("results/runs", time.strftime("%Y%m%dT%H%M%SZ-matrix", time.gmtime()))
+    with explained("make a directory for the results", "OUT=dir names another place"):
+        out.mkdir(parents=True, exist_ok=True)
+    runs = plan(args, out)
+    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(lambda one: one.run(args.filter), runs))
+    rows = [list(COLUMNS), *(one.cells() for one in runs)]
+    (out / "matrix.md").write_text(as_markdown(rows))
+    print(f"\n{as_text(rows)}\nresults in {out}, the table in {out}/matrix.md")
+    return max(one.status for one in runs)
