@@ -70,6 +70,7 @@ VOLATILE = [(re.compile(pattern, re.M), word) for pattern, word in [
     (r"/proc/\d+/", "/proc/<pid>/"),
     (r"\[ *\d+\.\d+\]", "[<time>]"),
     (r"\bcpu \d+$", "cpu <n>"),
+    (r"make lab KERNEL=\S+ ENGINE=\S+", "make check"),
     (r"(.)\1{99,}", lambda match: f"<{len(match[0])} times {match[1]}>"),
 ]]
 
