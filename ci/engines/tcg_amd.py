@@ -10,7 +10,7 @@ from . import Boot, qemu
 NAME = "tcg-amd"
 COVERS = "`kvm_amd` of any kernel, in AMD-V with nested paging emulated by QEMU (TCG)"
 NEEDS = "`qemu-system-x86`"
-COSTS = "4 to 6 s a boot, 20 to 40 ms a case"
+COSTS = "3 to 5 s a boot, 20 to 40 ms a case"
 BOOTS = True
 COMPRESS = False
 SILENCE = 60

@@ -32,9 +32,12 @@ def run(args: argparse.Namespace) -> int:
                 deaths += json.loads(host.read_text())["lab"]["retried"]
             if done.returncode:
                 print(done.stdout + done.stderr)
-        print(f"\r{number} of {args.count}", end="", file=sys.stderr, flush=True)
+        if sys.stderr.isatty():
+            print(f"\r\033[K{number} of {args.count}", end="", file=sys.stderr, flush=True)
+    if sys.stderr.isatty():
+        print("\r\033[K", end="", file=sys.stderr, flush=True)
     seconds = (time.monotonic() - started) / args.count
-    print(f"\n{args.kernel} under {args.engine}: {args.count} runs, {seconds:.1f} s each; "
+    print(f"{args.kernel} under {args.engine}: {args.count} runs, {seconds:.1f} s each; "
           f"{len(deaths)} boots died before the suite started and were tried again")
     for status, count in sorted(statuses.items()):
         print(f"  {count:4} ended with status {status}")

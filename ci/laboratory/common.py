@@ -98,7 +98,8 @@ def explained(doing: str, remedy: str = CACHE_REMEDY) -> Iterator[None]:
 
 
 def say(text: str) -> None:
-    print(f"lab: {text}", file=sys.stderr, flush=True)
+    sys.stderr.write(f"lab: {text}\n")  # in one piece: the matrix has threads
+    sys.stderr.flush()
 
 
 def natural(text: str) -> list[int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lab import (BOOT_SECONDS, CANNOT_RUN, FAILED, HANGS, INTERRUPTED, KERNEL, LAB, ONE, PANICS,
                  PASS, TOP, lab, run_broken, support)
-from laboratory import kernels
+from laboratory import initramfs, kernels
 
 scratch = support.scratch
 PANIC = "the guest's kernel panicked: sysrq triggered crash"
@@ -129,6 +129,23 @@ class Boots(unittest.TestCase):
         self.assertEqual(process.returncode, FAILED, stdout)
         self.assertIn("time-out: the guest was not done after 15 s",
                       self.check_results(out).by_case["forever/sleeps"]["reason"])
+
+    def test_build_tree(self):
+        """One that has KVM in modules: Debian's kernel, laid out as where it was built."""
+        kernel, tree, out = kernels.resolve(KERNEL), scratch(), scratch()
+        image = tree / "arch/x86/boot/bzImage"
+        image.parent.mkdir(parents=True)
+        image.symlink_to(kernel.image)
+        built = [module.relative_to(kernel.modules / "kernel")
+                 for module in initramfs.needed_modules(kernel, "kvm_amd")]
+        for module in built:
+            (tree / module).parent.mkdir(parents=True, exist_ok=True)
+            (tree / module).write_bytes((kernel.modules / "kernel" / module).read_bytes())
+        (tree / "modules.order").write_text("".join(f"{m.with_suffix('.o')}\n" for m in built))
+        (tree / "modules.builtin").write_text("")
+        done = lab("run", f"--program={support.BROKEN}", f"--kernel={tree}", f"--out={out}", ONE)
+        self.assertEqual(done.returncode, PASS, done.stderr)
+        self.assertEqual(self.check_results(out).host["vendor"], "kvm_amd")
 
     def refuse(self, *args: object, says: str) -> tuple[Path, str]:
         where = scratch()
