@@ -73,6 +73,7 @@ RECORD: dict[str, tuple[bool, Check]] = {
     "link": (False, text),
     "expected": (False, text),
     "got": (False, text),
+    "vcpu": (False, count),
     "guest": (False, matches(r"\w+/\w+")),
     "at_label": (False, text),
     "registers": (False, object_of(r"r\w+", REGISTER)),

@@ -13,14 +13,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
+
+/* Not x_try(): what describes a failure is not the case's, and an error must not hide the failure. */
+static int ask(const struct vcpu *vcpu, unsigned long number, void *answer)
+{
+	return ioctl(vcpu->kvm_fd.fd, number, answer);
+}
 
 /* Copies guest memory at a linear address as far as RAM goes. Returns the bytes copied. */
 static size_t copy_linear(struct vcpu *vcpu, uint64_t address, void *to, size_t size)
 {
 	struct kvm_translation t = { .linear_address = address };
 
-	if (!vcpu->vm->ram || x_try(vcpu, KVM_TRANSLATE, &t) < 0 || !t.valid ||
+	if (!vcpu->vm->ram || ask(vcpu, KVM_TRANSLATE, &t) < 0 || !t.valid ||
 	    t.physical_address >= RAM_SIZE)
 		return 0;
 	if (size > RAM_SIZE - t.physical_address)
@@ -45,7 +52,7 @@ static void copy_gates(struct vcpu *vcpu)
 {
 	size_t size = evidence->sregs.idt.limit + 1u;
 
-	if (vcpu->run->exit_reason != KVM_EXIT_SHUTDOWN)
+	if (!evidence->has_last || evidence->last.exit_reason != KVM_EXIT_SHUTDOWN)
 		return;
 	evidence->gates_size = copy_linear(vcpu, evidence->sregs.idt.base, evidence->gates,
 					   size < EVIDENCE_GATES ? size : EVIDENCE_GATES);
@@ -53,19 +60,25 @@ static void copy_gates(struct vcpu *vcpu)
 
 static void describe_vcpu(struct vcpu *vcpu)
 {
+	const struct guest_image *image = vcpu->vm->image;
+
 	if (!vcpu_take_out(vcpu))
 		return;
-	/* not x(): an error here must not hide the failure */
-	if (x_try(vcpu, KVM_GET_REGS, &evidence->regs) < 0 ||
-	    x_try(vcpu, KVM_GET_SREGS, &evidence->sregs) < 0)
+	evidence->vcpu_id = vcpu->id;
+	snprintf(evidence->guest, sizeof evidence->guest, "%s", image ? image->name : "");
+	if (vcpu->has_run)
+		exit_event_of(vcpu, vcpu->result, &evidence->last);
+	evidence->has_last = vcpu->has_run;
+	if (ask(vcpu, KVM_GET_REGS, &evidence->regs) < 0 ||
+	    ask(vcpu, KVM_GET_SREGS, &evidence->sregs) < 0)
 		return;
 	evidence->has_regs = true;
 	evidence->has_loaded = vcpu->entered;
 	evidence->loaded = vcpu->loaded;
 	evidence->loaded_sregs = vcpu->loaded_sregs;
 	copy_gates(vcpu);
-	if (vcpu->vm->image) {
-		guest_describe_address(vcpu->vm->image, evidence->regs.rip, evidence->rip_label,
+	if (image) {
+		guest_describe_address(image, evidence->regs.rip, evidence->rip_label,
 				       sizeof evidence->rip_label);
 		copy_code(vcpu);
 	}
@@ -91,11 +104,16 @@ _Noreturn void case_exit(int status)
 	_exit(status);
 }
 
+static void set_verdict(enum verdict verdict)
+{
+	__atomic_store_n(&evidence->verdict, verdict, __ATOMIC_RELEASE);
+}
+
 static _Noreturn void end(enum verdict verdict)
 {
 	if (gdb_when)
 		gdb_end();
-	__atomic_store_n(&evidence->verdict, verdict, __ATOMIC_RELEASE);
+	set_verdict(verdict);
 	case_exit(verdict == VERDICT_SKIP ? EXIT_SUCCESS : EXIT_FAILURE);
 }
 
@@ -109,6 +127,7 @@ _Noreturn void case_fail(struct vcpu *vcpu, const char *file, int line, const ch
 	va_start(args, got);
 	vsnprintf(evidence->got, sizeof evidence->got, got, args);
 	va_end(args);
+	set_verdict(VERDICT_FAIL); /* whatever happens from here on */
 	if (!vcpu)
 		vcpu = last_vcpu;
 	if (vcpu)
@@ -231,5 +250,5 @@ void case_run(const struct kvm_case *c, const struct guest_image *guest)
 	pthread_mutex_lock(&the_end); /* a thread that fails just now must not be overtaken */
 	if (gdb_when)
 		gdb_end();
-	__atomic_store_n(&evidence->verdict, VERDICT_PASS, __ATOMIC_RELEASE);
+	set_verdict(VERDICT_PASS);
 }

@@ -50,8 +50,6 @@ struct memory_difference {
 };
 
 struct evidence {
-	uint64_t klog_start; /* the kernel log's position before the case (runner/klog.h) */
-
 	/* The threads that asked KVM for something, of the case and of its children. */
 	uint32_t thread_count;
 	int32_t threads[EVIDENCE_THREADS];
@@ -66,7 +64,10 @@ struct evidence {
 	char got[2048];
 	char reason[1024]; /* of a skip or an error */
 
-	/* The vCPU at the failure. */
+	/* The vCPU at the failure, and what its last KVM_RUN returned. */
+	uint32_t vcpu_id;
+	uint8_t has_last;
+	struct exit_event last;
 	uint8_t has_regs, has_loaded; /* no bool: a case that goes wild may write anything here */
 	char guest[64];               /* "real16/hlt_loop" */
 	char rip_label[96];           /* "entry+0x1", or "" outside of the image */

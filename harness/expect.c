@@ -33,14 +33,13 @@ void expect_errno_(const char *file, int line, const char *what, int result, int
 		  strerror(-result));
 }
 
-/* The last exit, in words. */
-static const char *last_exit(char *buf, size_t size)
+/* The vCPU's last exit, in words. Not from the evidence: other threads' exits are there, too. */
+static const char *describe_last_exit(const struct vcpu *vcpu, char *buf, size_t size)
 {
-	uint64_t count = evidence->exit_count;
+	struct exit_event event;
 
-	if (count == 0)
-		return "the vCPU has not run";
-	return describe_exit(&evidence->exits[(count - 1) % EVIDENCE_EXITS], buf, size);
+	exit_event_of(vcpu, vcpu->result, &event);
+	return describe_exit(&event, buf, size);
 }
 
 void expect_run_errno_(const char *file, int line, struct vcpu *vcpu, int want)
@@ -50,7 +49,7 @@ void expect_run_errno_(const char *file, int line, struct vcpu *vcpu, int want)
 	if (vcpu_run(vcpu) == -want)
 		return;
 	snprintf(expected, sizeof expected, "KVM_RUN fails with %s", errno_name(want));
-	case_fail(vcpu, file, line, expected, "%s", last_exit(got, sizeof got));
+	case_fail(vcpu, file, line, expected, "%s", describe_last_exit(vcpu, got, sizeof got));
 }
 
 void expect_run_exit_(const char *file, int line, struct vcpu *vcpu, uint32_t reason)
@@ -58,7 +57,8 @@ void expect_run_exit_(const char *file, int line, struct vcpu *vcpu, uint32_t re
 	char got[1024];
 
 	if (vcpu_run(vcpu) != 0 || vcpu->run->exit_reason != reason)
-		case_fail(vcpu, file, line, exit_name(reason), "%s", last_exit(got, sizeof got));
+		case_fail(vcpu, file, line, exit_name(reason), "%s",
+			  describe_last_exit(vcpu, got, sizeof got));
 }
 
 void expect_exit_reason_(const char *file, int line, struct vcpu *vcpu, uint32_t reason)

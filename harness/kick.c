@@ -153,6 +153,7 @@ pthread_t call_on_thread(void *(*fn)(void *), void *arg)
 	int err;
 
 	sigfillset(&all);
+	sigdelset(&all, TAKE_OUT_SIGNAL);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	err = pthread_create(&thread, NULL, fn, arg);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);

@@ -217,6 +217,11 @@ static const struct exit_field exit_fields[] = {
 	FIELD(KVM_EXIT_MEMORY_FAULT, memory_fault, size, hex),
 	FIELD(KVM_EXIT_TDX, tdx, flags, hex),
 	FIELD(KVM_EXIT_TDX, tdx, nr, hex),
+	FIELD(KVM_EXIT_TDX, tdx, ret, hex),
+	FIELD(KVM_EXIT_TDX, tdx, data, hex),
+	FIELD(KVM_EXIT_SNP_REQ_CERTS, snp_req_certs, gpa, hex),
+	FIELD(KVM_EXIT_SNP_REQ_CERTS, snp_req_certs, npages, decimal),
+	FIELD(KVM_EXIT_SNP_REQ_CERTS, snp_req_certs, ret, hex),
 };
 /* clang-format on */
 

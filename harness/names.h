@@ -64,8 +64,11 @@ union exit_data {
 		uint64_t flags, gpa, size; /* KVM_EXIT_MEMORY_FAULT, 6.8 */
 	} memory_fault;
 	struct {
-		uint64_t flags, nr; /* KVM_EXIT_TDX, 6.16 */
+		uint64_t flags, nr, ret, data[5]; /* KVM_EXIT_TDX, 6.16 */
 	} tdx;
+	struct {
+		uint64_t gpa, npages, ret; /* KVM_EXIT_SNP_REQ_CERTS, 7.0 */
+	} snp_req_certs;
 	uint8_t bytes[EVIDENCE_UNION];
 };
 union exit_data exit_data(const struct exit_event *e);

@@ -170,6 +170,8 @@ int vcpu_run(struct vcpu *vcpu)
 	result = gdb_when == GDB_AT_START ? gdb_run(vcpu) : x_try(vcpu, KVM_RUN);
 	__atomic_store_n(&vcpu->runner, 0, __ATOMIC_SEQ_CST);
 	record_exit(vcpu, result);
+	vcpu->result = result;
+	vcpu->has_run = true;
 	last_vcpu = vcpu;
 	return result;
 }
@@ -183,8 +185,6 @@ static void do_nothing(int sig)
 {
 	(void)sig;
 }
-
-#define TAKE_OUT_SIGNAL (SIGRTMAX - 1) /* no case uses it, so none blocks it */
 
 bool vcpu_take_out(struct vcpu *vcpu)
 {

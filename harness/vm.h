@@ -51,6 +51,8 @@ struct vcpu {
 	bool entered;
 	struct pauser *pauser; /* see pause.h */
 	pid_t runner;          /* the thread that is in KVM_RUN, or 0 */
+	bool has_run;          /* KVM_RUN has returned … */
+	int result;            /* … 0 or -errno, the last time */
 };
 
 /*
@@ -98,7 +100,7 @@ uint64_t guest_symbol(const struct vcpu *vcpu, const char *label);
 /* KVM_RUN once. Returns 0, or -errno. The exit is in vcpu->run. */
 int vcpu_run(struct vcpu *vcpu);
 
-/* What KVM_RUN has just returned, as the evidence keeps it. */
+/* What KVM_RUN has returned last, as the evidence keeps it. */
 struct exit_event;
 void exit_event_of(const struct vcpu *vcpu, int result, struct exit_event *event);
 
@@ -110,6 +112,9 @@ pid_t vcpu_runner(const struct vcpu *vcpu);
  * and keeps all vCPUs out. Returns false if it does not come out.
  */
 bool vcpu_take_out(struct vcpu *vcpu);
+
+/* What it does that with: no case uses it, no thread blocks it. */
+#define TAKE_OUT_SIGNAL (SIGRTMAX - 1)
 
 struct kvm_regs vcpu_regs(struct vcpu *vcpu);
 struct kvm_sregs vcpu_sregs(struct vcpu *vcpu);

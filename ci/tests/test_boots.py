@@ -10,6 +10,8 @@ from lab import (BOOT_SECONDS, CANNOT_RUN, FAILED, HANGS, INTERRUPTED, KERNEL, L
                  PASS, TOP, lab, run_broken, support)
 from laboratory import initramfs, kernels
 
+import expectations
+
 scratch = support.scratch
 PANIC = "the guest's kernel panicked: sysrq triggered crash"
 
@@ -173,9 +175,12 @@ class Boots(unittest.TestCase):
         self.refuse(f"--kernel={kernels.resolve(KERNEL).image}", says="this kernel has no KVM for this CPU")
 
 
-@unittest.skipUnless(os.geteuid() == 0, "only root can hide /dev/kvm")
 class Check(unittest.TestCase):
     """make check on a machine whose /dev/kvm cannot be used."""
+
+    def setUp(self):
+        if why := support.why_no_mounts():
+            self.skipTest(f"/dev/kvm cannot be hidden: {why}")
 
     def check(self, command: str) -> tuple[support.subprocess.CompletedProcess, Path]:
         where = scratch()
@@ -193,6 +198,18 @@ class Check(unittest.TestCase):
         done, _ = self.check(f"{LAB} run --engine=host --program={support.BROKEN}")
         self.assertEqual(done.returncode, CANNOT_RUN)
         self.assertIn("engine host cannot be used here: /dev/kvm is not KVM", done.stderr)
+
+
+class Expectations(unittest.TestCase):
+    """The diagnoses of kvm_amd, which no host of ours has."""
+
+    def test_diagnoses(self):
+        out = scratch()
+        run_broken(out, "--jobs=1", *expectations.SAME_EVERYWHERE, *expectations.BY_VENDOR)
+        found = expectations.points(support.Results(out))
+        for case in [*expectations.SAME_EVERYWHERE, *expectations.BY_VENDOR]:
+            with self.subTest(case):
+                self.assertMultiLineEqual(expectations.path_of(case, "kvm_amd").read_text(), found[case])
 
 
 class Matrix(unittest.TestCase):

@@ -124,7 +124,7 @@ static void explain_shutdown(json_t *lines, const struct evidence *e)
 	if (e->gates_size)
 		explain_gates(lines, e);
 	else
-		say(lines, "There is no memory at it: no exception could be delivered.");
+		say(lines, "That is not in the case's RAM.");
 }
 
 static void explain_fail_entry_intel(json_t *lines, uint64_t reason)
@@ -224,10 +224,10 @@ static void explain_internal_error(json_t *lines, const struct evidence *e,
 	case KVM_INTERNAL_ERROR_DELIVERY_EV:
 		say(lines,
 		    "The hardware left the guest while it delivered an interrupt or exception, "
-		    "for a reason that KVM cannot handle there%s.",
-		    ndata > 3 ? ": it could not write the frame or read the descriptor" : "");
+		    "for a reason that KVM cannot handle there.");
 		if (ndata > 1)
-			say(lines, "Event 0x%llx, hardware exit 0x%llx%s.",
+			say(lines, "%s 0x%llx, hardware exit 0x%llx%s.",
+			    vendor_is("kvm_intel") ? "Vectoring information" : "EXITINFO2",
 			    (unsigned long long)u->internal.data[0],
 			    (unsigned long long)u->internal.data[1],
 			    hardware_exit_name(u->internal.data[1], name, sizeof name));
@@ -243,7 +243,7 @@ static void explain_internal_error(json_t *lines, const struct evidence *e,
 	}
 }
 
-static void explain_errno(json_t *lines, int err)
+static void explain_errno(json_t *lines, const struct exit_event *last)
 {
 	static const struct number_name errors[] = {
 		{ EFAULT,
@@ -255,25 +255,27 @@ static void explain_errno(json_t *lines, int err)
 		  "The VM is dead (KVM_REQ_VM_DEAD), or KVM found a bug in itself: the kernel log "
 		  "says which." },
 	};
-	const char *text = find_name(errors, COUNT(errors), err);
+	const char *text = find_name(errors, COUNT(errors), -last->result);
 
-	if (text)
+	if (text && last->exit_reason != KVM_EXIT_MEMORY_FAULT) /* which says it all */
 		say(lines, "%s", text);
 }
 
 json_t *explain(const struct evidence *e)
 {
-	const struct exit_event *last = &e->exits[(e->exit_count - 1) % EVIDENCE_EXITS];
-	union exit_data u = exit_data(last);
+	const struct exit_event *last = last_exit(e);
 	json_t *lines = json_array();
+	union exit_data u;
 
-	if (e->exit_count && last->result < 0)
-		explain_errno(lines, -last->result);
-	else if (e->exit_count && last->exit_reason == KVM_EXIT_SHUTDOWN)
+	if (last)
+		u = exit_data(last);
+	if (last && last->result < 0)
+		explain_errno(lines, last);
+	else if (last && last->exit_reason == KVM_EXIT_SHUTDOWN)
 		explain_shutdown(lines, e);
-	else if (e->exit_count && last->exit_reason == KVM_EXIT_FAIL_ENTRY)
+	else if (last && last->exit_reason == KVM_EXIT_FAIL_ENTRY)
 		explain_fail_entry(lines, &u);
-	else if (e->exit_count && last->exit_reason == KVM_EXIT_INTERNAL_ERROR)
+	else if (last && last->exit_reason == KVM_EXIT_INTERNAL_ERROR)
 		explain_internal_error(lines, e, &u);
 	if (json_array_size(lines))
 		return lines;

@@ -57,6 +57,7 @@ struct fault {
 	pid_t owner;        /* the case, or 0: any that ran then */
 	unsigned running;   /* cases that ran then */
 	bool may_say_whose; /* in a line of the same report to come */
+	bool is_charged;    /* to a case */
 };
 
 static int fd = -1;
@@ -66,6 +67,7 @@ static struct line *lines; /* a ring of KLOG_LINES */
 static uint64_t count;     /* lines read so far: the position */
 static struct fault *faults;
 static size_t fault_count;
+static bool has_gaps;
 
 /* The first PID namespace, the kernel's own, always has this number (PROC_PID_INIT_INO). */
 static bool is_first_pid_namespace(void)
@@ -160,7 +162,7 @@ static void end_reports(const char *text, pid_t owner)
  * (CONFIG_PRINTK_CALLER); 0: unknown. Reports say "WARNING: CPU: 1 PID: 123 at …" first, or "CPU: 1
  * UID: 0 PID: 123 Comm: …" later.
  */
-static void judge(const struct line *line, int level, pid_t thread)
+static void look_for_fault(const struct line *line, int level, pid_t thread)
 {
 	const struct pattern *pattern = find_pattern(line->text, level);
 	pid_t owner = case_of(number_after(line->text, " PID: "));
@@ -190,7 +192,7 @@ static void keep(const char *record)
 	snprintf(line->text, LINE_BYTES, "%s", text);
 	line->about = named_by_kvm(line->text);
 	if (priority < 8)
-		judge(line, priority, number_after(record, ",caller=T"));
+		look_for_fault(line, priority, number_after(record, ",caller=T"));
 	count++;
 }
 
@@ -201,8 +203,10 @@ static void read_new(void)
 
 	while (lines) {
 		n = read(fd, records, sizeof records - 1);
-		if (n < 0 && errno == EPIPE) /* overwritten before we read it */
+		if (n < 0 && errno == EPIPE) { /* overwritten before we read it */
+			has_gaps = true;
 			continue;
+		}
 		if (n <= 0)
 			return;
 		records[n] = '\0';
@@ -244,13 +248,31 @@ bool klog_find_fault(uint64_t position, pid_t pid, struct klog_fault *found)
 
 	read_new();
 	for (size_t i = fault_count; i-- > 0 && faults[i].position >= position;) {
-		const struct fault *fault = &faults[i];
+		struct fault *fault = &faults[i];
 
 		if (fault->owner && fault->owner != pid)
 			continue;
+		fault->is_charged = true;
 		found->text = fault->text;
 		found->others = fault->owner || !fault->running ? 0 : fault->running - 1;
 		is_there = true;
 	}
 	return is_there;
+}
+
+json_t *klog_strays(void)
+{
+	json_t *array = json_array();
+
+	read_new();
+	for (size_t i = 0; i < fault_count; i++)
+		if (!faults[i].is_charged)
+			json_array_append_new(array,
+					      clean_text(faults[i].text, strlen(faults[i].text)));
+	return array;
+}
+
+bool klog_has_gaps(void)
+{
+	return has_gaps;
 }

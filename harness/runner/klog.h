@@ -53,4 +53,13 @@ struct klog_fault {
 /* Returns whether there is one. The text stays valid until the next call of a function here. */
 bool klog_find_fault(uint64_t position, pid_t pid, struct klog_fault *found);
 
+/*
+ * Faults that were charged to no case: between two cases, or after the last one. An array of their
+ * texts, for the end of the run.
+ */
+json_t *klog_strays(void);
+
+/* Whether the kernel overwrote lines before they were read: there may have been faults. */
+bool klog_has_gaps(void);
+
 #endif

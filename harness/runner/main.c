@@ -109,11 +109,11 @@ static pid_t case_of(pid_t thread)
 	return sandbox_case_of(thread, has_thread);
 }
 
-static void case_starts(const char *place, void *shared)
+static uint64_t case_starts(const char *place)
 {
 	stream_starting(&run, find_planned(place));
-	((struct evidence *)shared)->klog_start = klog_position();
 	ftrace_mark();
+	return klog_position();
 }
 
 static bool until_fail;
@@ -138,6 +138,11 @@ static void finish(void)
 {
 	ftrace_close();
 	run.seconds = (now_ns() - started_ns) / 1e9;
+	run.strays = klog_strays();
+	if (klog_has_gaps())
+		fputs("kvmspec: the kernel overwrote parts of its log before they were read: a fault "
+		      "may have gone unseen\n",
+		      stderr);
 	stream_end(&run);
 	if (!run.directory) {
 		if (run.lost)
@@ -225,6 +230,8 @@ static void prepare_gdb(const struct options *o)
 {
 	unsigned port = o->gdb_port;
 
+	if (!run.planned)
+		die("--gdb is for one case, and --except leaves none");
 	if (run.planned != 1)
 		die("--gdb is for one case, and this would run %zu: %s, %s, … Name one of them.",
 		    run.planned, run.plan[0].run_id, run.plan[1].run_id);
@@ -352,7 +359,7 @@ static int run_plan(struct options *o, int argc, char **argv)
 	finish();
 	if (run.lost || run.stopped)
 		return EXIT_CANNOT_RUN;
-	return run_count(&run, "fail") + run_count(&run, "error") ? EXIT_FAILED : EXIT_SUCCESS;
+	return run_failed(&run) ? EXIT_FAILED : EXIT_SUCCESS;
 }
 
 /* Returns the program's exit status. */

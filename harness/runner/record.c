@@ -129,37 +129,15 @@ static json_t *ioctl_results(const struct evidence *e)
 	return object;
 }
 
-/* How a process ended that should have ended otherwise; NULL if it ended as its verdict says. */
-static json_t *abnormal_end(const struct evidence *e, const struct sandbox_end *end)
+static void add_state(json_t *record, const struct evidence *e, const struct sandbox_end *end)
 {
-	if (end->stuck)
-		return json_sprintf("does not die of SIGKILL: it waits in the kernel (see "
-				    "/proc/%d/stack)",
-				    end->pid);
-	if (end->timed_out)
-		return json_sprintf("time-out: killed after %.1f s%s", end->seconds,
-				    e->exit_count ? ""
-						  : ", before KVM_RUN returned for the first time");
-	if (end->signal)
-		return json_sprintf("killed by signal %d (%s)", end->signal,
-				    sigabbrev_np(end->signal) ?: "real-time");
-	if (e->verdict == VERDICT_RUNNING)
-		return json_sprintf("the case's process ended with status %d before the case did",
-				    end->exit_status);
-	if (e->verdict == VERDICT_PASS && end->exit_status)
-		return json_sprintf("the case's process ended with status %d after the case",
-				    end->exit_status);
-	return NULL;
-}
-
-static void add_state(json_t *record, const struct evidence *e, pid_t pid)
-{
-	json_t *kernel_log = klog_since(e->klog_start, pid), *events = ftrace_since_mark();
-
+	json_t *kernel_log = klog_since(end->mark, end->pid), *events = ftrace_since_mark();
 	json_t *explanation = explain(e);
 
 	if (e->guest[0])
 		json_object_set_new(record, "guest", field_text(e->guest));
+	if (e->has_regs)
+		json_object_set_new(record, "vcpu", json_integer(e->vcpu_id));
 	if (explanation)
 		json_object_set_new(record, "explanation", explanation);
 	if (e->memory.size)
@@ -180,73 +158,6 @@ static void add_state(json_t *record, const struct evidence *e, pid_t pid)
 	if (json_array_size(events))
 		json_object_set(record, "ftrace", events);
 	json_decref(events);
-}
-
-/*
- * What --strict and --no-skip make of a case that would be no failure otherwise. Returns what was
- * expected, or NULL if the verdict stands; what came back is the record's reason.
- */
-static const char *objection(const struct run *run, enum verdict verdict,
-			     const struct deviation *deviation)
-{
-	if (run->no_skip && verdict == VERDICT_SKIP)
-		return "this host runs the case (--no-skip)";
-	if (run->strict && verdict == VERDICT_PASS && deviation)
-		return "the known deviation is still there (--strict)";
-	return NULL;
-}
-
-/* What the kernel says against itself outweighs that every assertion held. */
-static void heed_kernel_log(struct evidence *e, pid_t pid)
-{
-	struct klog_fault fault;
-	int n;
-
-	if ((e->verdict != VERDICT_PASS && e->verdict != VERDICT_SKIP) ||
-	    !klog_find_fault(e->klog_start, pid, &fault))
-		return;
-	e->verdict = VERDICT_FAIL;
-	e->file[0] = '\0';
-	snprintf(e->expected, sizeof e->expected, "the kernel logs no warning and no error");
-	n = snprintf(e->got, sizeof e->got, "%s", fault.text);
-	if (fault.others)
-		snprintf(e->got + n, sizeof e->got - n,
-			 " (in this case or in one of %u others that ran then)", fault.others);
-}
-
-/* Why a case was skipped, is known to fail, passes against expectation or ended in an error. */
-static json_t *reason_of(const struct evidence *e, json_t *abnormal, enum verdict verdict,
-			 const struct deviation *deviation)
-{
-	char text[2400];
-
-	if (verdict == VERDICT_KNOWN)
-		return field_text(deviation->reason);
-	if (verdict == VERDICT_PASS && deviation) {
-		snprintf(text, sizeof text, "passes, but is listed as a known deviation: %s",
-			 deviation->reason);
-		return field_text(text);
-	}
-	if (verdict == VERDICT_FAIL && deviation) {
-		snprintf(text, sizeof text, "fails in another way than is listed (%s): %s",
-			 deviation->fails_as, deviation->reason);
-		return field_text(text);
-	}
-	if (abnormal)
-		return json_incref(abnormal);
-	if (verdict == VERDICT_SKIP || verdict == VERDICT_ERROR)
-		return e->reason[0] ? field_text(e->reason) : json_string("it gave no reason");
-	return NULL;
-}
-
-static enum verdict verdict_of(const struct evidence *e, const json_t *abnormal,
-			       const struct deviation *deviation)
-{
-	if (abnormal)
-		return VERDICT_ERROR;
-	if (e->verdict == VERDICT_FAIL && deviation && deviation->is_as_listed)
-		return VERDICT_KNOWN;
-	return e->verdict;
 }
 
 /* As the names of sources and guests are; all else is no name. */
@@ -270,7 +181,7 @@ static bool is_guest_name(const char *s)
  * A case that went wild may have written anything here; nothing of it may harm the runner. A copy: a
  * process that cannot be killed may go on writing.
  */
-static struct evidence *sanitised(const struct evidence *shared)
+static const struct evidence *sanitised(const struct evidence *shared)
 {
 	static struct evidence copy;
 	struct evidence *e = &copy;
@@ -313,42 +224,30 @@ json_t *make_stub(const struct planned *planned)
 	return stub;
 }
 
+static void set_if(json_t *record, const char *name, json_t *value)
+{
+	if (value)
+		json_object_set_new(record, name, value);
+}
+
 json_t *make_record(const struct run *run, const struct planned *planned,
 		    const struct sandbox_end *end)
 {
-	struct evidence *e = sanitised(end->shared);
-	json_t *abnormal = e->verdict == VERDICT_ERROR ? NULL : abnormal_end(e, end);
-
-	if (!abnormal)
-		heed_kernel_log(e, end->pid);
-
-	const struct deviation *deviation =
-		find_deviation(planned->id, e->verdict == VERDICT_FAIL ? e->got : NULL);
-	enum verdict verdict = verdict_of(e, abnormal, deviation);
-	const char *objected = objection(run, verdict, deviation);
-	json_t *reason = reason_of(e, abnormal, verdict, deviation);
+	const struct evidence *e = sanitised(end->shared);
+	struct judgement j = judge(run, planned->id, e, end);
 	json_t *record = make_stub(planned);
+	bool is_its_own = j.verdict == e->verdict || j.verdict == VERDICT_KNOWN;
 
-	json_object_set_new(record, "verdict",
-			    json_string(objected ? "fail" : verdict_name(verdict)));
+	json_object_set_new(record, "verdict", json_string(verdict_name(j.verdict)));
 	json_object_set_new(record, "seconds", json_real(end->seconds));
-	if (e->file[0] && !abnormal)
+	if (e->file[0] && is_its_own)
 		json_object_set_new(record, "at", json_sprintf("%s:%u", e->file, e->line));
-	json_decref(abnormal);
-	if (verdict == VERDICT_KNOWN && strcmp(deviation->link, "-") != 0)
-		json_object_set_new(record, "link", json_string(deviation->link));
-	if (objected) {
-		json_object_set_new(record, "expected", json_string(objected));
-		json_object_set_new(record, "got", reason);
-	} else if (reason) {
-		json_object_set_new(record, "reason", reason);
-	}
-	if (verdict == VERDICT_FAIL || verdict == VERDICT_KNOWN) {
-		json_object_set_new(record, "expected", field_text(e->expected));
-		json_object_set_new(record, "got", field_text(e->got));
-	}
-	if (objected || (verdict != VERDICT_PASS && verdict != VERDICT_SKIP))
-		add_state(record, e, end->pid);
+	set_if(record, "expected", j.expected);
+	set_if(record, "got", j.got);
+	set_if(record, "reason", j.reason);
+	set_if(record, "link", j.link);
+	if (j.verdict != VERDICT_PASS && j.verdict != VERDICT_SKIP)
+		add_state(record, e, end);
 	if (end->output_len)
 		json_object_set_new(record, "output", clean_text(end->output, end->output_len));
 	if (end->output_lost)
@@ -454,6 +353,8 @@ json_t *diagnosis(const struct run *run, const json_t *record)
 	show_lines(object, "explanation", record, "explanation");
 	show_lines(object, "memory", record, "memory");
 	show(object, "guest", record, "guest");
+	if (json_integer_value(json_object_get(record, "vcpu")))
+		show(object, "vcpu", record, "vcpu");
 	show(object, "rip_at", record, "at_label");
 	show_registers(object, "registers", record, "registers");
 	show_registers(object, "system_registers", record, "system_registers");

@@ -35,6 +35,7 @@ struct run {
 	const char *directory; /* of the results; NULL before it is made */
 	json_t *host;          /* host.json */
 	json_t *records;       /* array, in the order in which the cases ended */
+	json_t *strays;        /* faults in the kernel's log that are no case's, set at the end */
 	double seconds;        /* wall time, set at the end */
 	const char *stopped;   /* why it ended before all cases did, or NULL */
 	long rounds;           /* how often each case is planned */
@@ -46,6 +47,9 @@ struct run {
 
 /* How many records have this verdict. */
 size_t run_count(const struct run *run, const char *verdict);
+
+/* Whether a case failed or ended in an error, or the kernel's log has a fault that is no case's. */
+bool run_failed(const struct run *run);
 
 const char *verdict_name(enum verdict verdict);
 
@@ -61,6 +65,14 @@ json_t *clean_text(const char *bytes, size_t len);
 /* What is known of a case before it ends: schema, case, at, filter, contract. */
 json_t *make_stub(const struct planned *planned);
 
+/* What a case's end means (judge.c). Texts that there are, else NULL; the caller owns them. */
+struct judgement {
+	enum verdict verdict; /* not RUNNING */
+	json_t *expected, *got, *reason, *link;
+};
+struct judgement judge(const struct run *run, const char *id, const struct evidence *e,
+		       const struct sandbox_end *end);
+
 /* Makes the record of an ended case. */
 json_t *make_record(const struct run *run, const struct planned *planned,
 		    const struct sandbox_end *end);
@@ -74,6 +86,9 @@ json_t *registers(const struct evidence *e);
 json_t *system_registers(const struct evidence *e);
 bool segments_matter(const struct evidence *e);
 json_t *segments(const struct evidence *e);
+
+/* What the failing vCPU's last KVM_RUN returned, or else the last of any; NULL: none has. */
+const struct exit_event *last_exit(const struct evidence *e);
 
 /*
  * Memory that is not as expected, an array of lines in the manner of a unified diff: "-" expected,

@@ -223,7 +223,7 @@ static bxf_context read_context(const char *p, const char *end)
 
 /* Sandboxes. */
 
-#define LAST_WORDS  1000000000ull /* ns from the time-out to SIGKILL */
+#define LAST_WORDS  10            /* part of the time-out that passes from it to SIGKILL */
 #define STUCK_AFTER 5000000000ull /* ns from SIGKILL */
 #define SPARE_SLOTS 16            /* for what is stuck and keeps its own */
 
@@ -232,6 +232,7 @@ struct sandbox {
 	struct sandbox *next;
 	bxf_callback *died;
 	char *name;
+	uint64_t mark;               /* what hooks.starting returned */
 	unsigned long long deadline; /* CLOCK_MONOTONIC, ns; 0: none */
 	int messages;                /* our end of Criterion's connection */
 	int output;                  /* read end of the case's stdout and stderr */
@@ -240,6 +241,7 @@ struct sandbox {
 	bool has_mail;               /* messages may be there to be read */
 	bool is_dead;                /* its process has ended */
 	bool is_stuck;               /* … or never will: it does not die of SIGKILL */
+	bool parent_died;            /* … or did with its parent */
 	bool told;                   /* Criterion knows that the case has ended … */
 	bool released;               /* … and has no use for this any more */
 	void *shared;
@@ -395,7 +397,7 @@ static void read_deaths(void)
 	if (got < 0) /* killed from outside: all cases died with it */
 		for (struct sandbox *s = sandboxes; s; s = s->next)
 			if (!s->is_dead) {
-				s->is_dead = true;
+				s->is_dead = s->parent_died = true;
 				s->wait_status = SIGKILL;
 			}
 }
@@ -459,6 +461,7 @@ static int prepare(struct sandbox *s, bxf_spawn_params params, int socket[2], in
 /* A case may have killed its parent, and with it all cases of the moment: the run goes on. */
 static int restart_zygote(void)
 {
+	zygote_join(); /* now it reports no more deaths */
 	read_deaths();
 	zygote_stop();
 	return zygote_start(limit_memory, child_main);
@@ -486,7 +489,7 @@ int bxf_spawn_struct(bxf_instance **instance, bxf_spawn_params params)
 	int result = s ? prepare(s, params, socket, output) : -ENOMEM;
 
 	if (result == 0) {
-		sandbox_hooks.starting(s->name, s->shared);
+		s->mark = sandbox_hooks.starting(s->name);
 		s->instance.time.start = now_ns();
 		result = start_child(s, params, socket[1], output[1]);
 	}
@@ -706,6 +709,8 @@ static void bury(struct sandbox *s)
 		.signal = s->instance.status.signal,
 		.timed_out = s->instance.status.timed_out,
 		.stuck = s->is_stuck,
+		.parent_died = s->parent_died,
+		.mark = s->mark,
 		.seconds = s->instance.time.elapsed / 1e9,
 		.output = s->output_data,
 		.output_len = s->output_len,
@@ -729,7 +734,9 @@ static void give_up(struct sandbox *s)
 /* Tells, then kills, then gives up what is overdue. Returns when to look at it again, in ns. */
 static unsigned long long enforce_deadline(struct sandbox *s, unsigned long long now)
 {
-	unsigned long long kill_at = s->deadline + LAST_WORDS, give_up_at = kill_at + STUCK_AFTER;
+	unsigned long long kill_at =
+		s->deadline + (s->deadline - s->instance.time.start) / LAST_WORDS;
+	unsigned long long give_up_at = kill_at + STUCK_AFTER;
 
 	if (now < s->deadline)
 		return s->deadline;

@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* Output that a case wrote to its standard streams: the beginning is kept, the rest counted. */
@@ -30,12 +31,14 @@
 struct sandbox_end {
 	const char *name; /* Criterion's test */
 	int pid;
-	void *shared;    /* the memory that sandbox_hooks.shared_size asked for */
-	int exit_status; /* valid if signal is 0 */
-	int signal;      /* that killed it, or 0 */
-	bool stuck;      /* SIGKILL did not end it: it waits in the kernel */
-	bool timed_out;  /* killed by us: it ran longer than its time-out */
-	double seconds;  /* from just before fork to the end, wall time */
+	void *shared;     /* the memory that sandbox_hooks.shared_size asked for */
+	int exit_status;  /* valid if signal is 0 */
+	int signal;       /* that killed it, or 0 */
+	bool stuck;       /* SIGKILL did not end it: it waits in the kernel */
+	bool timed_out;   /* killed by us: it ran longer than its time-out */
+	bool parent_died; /* killed with the process that starts the cases */
+	uint64_t mark;    /* what hooks.starting returned */
+	double seconds;   /* from just before fork to the end, wall time */
 	const char *output;
 	size_t output_len;  /* bytes kept */
 	size_t output_lost; /* bytes beyond SANDBOX_OUTPUT_MAX */
@@ -44,8 +47,8 @@ struct sandbox_end {
 /* What the runner wants to know of; set before sandbox_start(). */
 struct sandbox_hooks {
 	size_t shared_size; /* memory shared between each case and the runner; zeroed at the start */
-	/* in the runner, before the case's process is there */
-	void (*starting)(const char *name, void *shared);
+	/* in the runner, before the case's process is there; what it returns comes with the end */
+	uint64_t (*starting)(const char *name);
 	void (*in_child)(const char *name, void *shared); /* before the case */
 	void (*ended)(const struct sandbox_end *end);
 	void (*interrupted)(void);     /* sandbox_interrupt() was called, all cases are killed */

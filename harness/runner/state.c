@@ -136,12 +136,19 @@ static json_t *table_value(const struct evidence *e, struct kvm_dtable now, stru
 	return json_sprintf("base 0x%llx limit 0x%x", (unsigned long long)now.base, now.limit);
 }
 
+const struct exit_event *last_exit(const struct evidence *e)
+{
+	if (e->has_last)
+		return &e->last;
+	return e->exit_count ? &e->exits[(e->exit_count - 1) % EVIDENCE_EXITS] : NULL;
+}
+
 /* Ends that a descriptor may explain. */
 static bool ended_badly(const struct evidence *e)
 {
-	const struct exit_event *last = &e->exits[(e->exit_count - 1) % EVIDENCE_EXITS];
+	const struct exit_event *last = last_exit(e);
 
-	if (!e->exit_count || last->result)
+	if (!last || last->result)
 		return false;
 	return last->exit_reason == KVM_EXIT_SHUTDOWN || last->exit_reason == KVM_EXIT_FAIL_ENTRY ||
 	       last->exit_reason == KVM_EXIT_UNKNOWN ||

@@ -84,10 +84,11 @@ static void send_line(struct run *run, const char *name, json_t *value)
 
 void stream_begin(struct run *run)
 {
-	json_t *plan = json_array();
+	json_t *plan;
 
 	if (fd < 0)
 		return;
+	plan = json_array();
 	write_all(run, "\n", 1); /* ends whatever was there before */
 	for (size_t i = 0; i < run->planned; i++)
 		json_array_append_new(plan, make_stub(&run->plan[i]));
@@ -113,7 +114,8 @@ void stream_end(struct run *run)
 	if (fd < 0)
 		return;
 	send_line(run, "end",
-		  json_pack("{sf ss*}", "seconds", run->seconds, "stopped", run->stopped));
+		  json_pack("{sf sO ss*}", "seconds", run->seconds, "strays", run->strays,
+			    "stopped", run->stopped));
 	tcdrain(fd);
 }
 
@@ -214,6 +216,8 @@ static void report_errors(struct run *run, json_t *ids, const char *reason, json
 static void on_end(struct run *run, json_t *value)
 {
 	json_t *stopped = json_object_get(value, "stopped");
+
+	run->strays = json_incref(json_object_get(value, "strays"));
 
 	complete = true;
 	run->seconds = json_real_value(json_object_get(value, "seconds"));
@@ -356,7 +360,7 @@ static int exit_status(const struct run *run)
 		return EXIT_INTERRUPTED;
 	if (run->lost || run->stopped || died_late)
 		return EXIT_CANNOT_RUN;
-	return run_count(run, "fail") + run_count(run, "error") ? EXIT_FAILED : EXIT_SUCCESS;
+	return run_failed(run) ? EXIT_FAILED : EXIT_SUCCESS;
 }
 
 int stream_receive(struct run *run, const char *path, const char *out)

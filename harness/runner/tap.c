@@ -60,6 +60,8 @@ void tap_end(FILE *f, const struct run *run)
 	json_array_foreach(flaky, i, one)
 		fprintf(f, "# flaky: %s\n", flaky_line(one, line, sizeof line));
 	json_decref(flaky);
+	json_array_foreach(run->strays, i, one)
+		fprintf(f, "# kernel log, while no case ran: %s\n", json_string_value(one));
 	if (run->stopped)
 		fprintf(f, "Bail out! After %zu of %zu cases: %s\n", run->ended, run->planned,
 			run->stopped);

@@ -30,6 +30,11 @@ size_t run_count(const struct run *run, const char *verdict)
 	return count;
 }
 
+bool run_failed(const struct run *run)
+{
+	return run_count(run, "fail") + run_count(run, "error") + json_array_size(run->strays) > 0;
+}
+
 void terminal_begin(const struct run *run)
 {
 	char host[256];
@@ -146,6 +151,17 @@ static void print_flaky(const struct run *run)
 	json_decref(flaky);
 }
 
+static void print_strays(const struct run *run)
+{
+	json_t *line;
+	size_t i;
+
+	if (json_array_size(run->strays))
+		puts("\nThe kernel complained while no case ran, which fails the run:");
+	json_array_foreach(run->strays, i, line)
+		printf("  %s\n", json_string_value(line));
+}
+
 void terminal_summary(const struct run *run)
 {
 	size_t errors = run_count(run, "error"), known = run_count(run, "known"), i;
@@ -160,6 +176,7 @@ void terminal_summary(const struct run *run)
 	print_unexpected_passes(run);
 	print_skips(run);
 	print_flaky(run);
+	print_strays(run);
 	if (run->ended > SLOWEST)
 		print_slowest(run);
 	printf("\n%zu cases in %.2f s; results in %s\n", run->ended, run->seconds, run->directory);

@@ -126,18 +126,32 @@ static void report_deaths(int signals)
 	}
 }
 
+/* What a case left that was not forked by fork() was not told to die with us: system(), clone(). */
+static void kill_children(void)
+{
+	FILE *f = fopen("/proc/thread-self/children", "re");
+	int pid;
+
+	while (f && fscanf(f, "%d", &pid) == 1)
+		kill(pid, SIGKILL);
+	if (f)
+		fclose(f);
+}
+
 /*
- * What cases left is being killed already (die_with_parent()), but dies in its own time, and must be
- * gone when the runner is. What withstands, if anything can, is not waited for.
+ * What cases left must be gone when the runner is; all of it are our children, or become that when
+ * their parents die. What withstands, if anything can, is not waited for.
  */
 static void wait_for_the_dying(int signals)
 {
 	struct pollfd f = { .fd = signals, .events = POLLIN };
 	siginfo_t info;
 
-	do
+	do {
+		kill_children();
 		report_deaths(signals);
-	while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && poll(&f, 1, 1000) > 0);
+	} while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+		 poll(&f, 1, 1000) > 0);
 }
 
 static _Noreturn void zygote_main(void (*child_main)(struct zygote_request *), pid_t runner)
@@ -226,9 +240,16 @@ int zygote_next_death(struct zygote_death *death)
 	return size < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -1;
 }
 
+void zygote_join(void)
+{
+	if (requests >= 0)
+		close(requests);
+	requests = -1;
+	waitpid(zygote, NULL, 0);
+}
+
 void zygote_stop(void)
 {
-	close(requests);
+	zygote_join();
 	close(deaths);
-	waitpid(zygote, NULL, 0);
 }

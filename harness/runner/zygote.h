@@ -46,7 +46,10 @@ int zygote_deaths_fd(void);
 /* Takes the next death. Returns 1, 0 if there is none now, or -1 if the zygote is gone. */
 int zygote_next_death(struct zygote_death *death);
 
-/* Ends the zygote, and with it every child. */
+/* Ends the zygote, and with it every child; the deaths that it reported can still be taken. */
+void zygote_join(void);
+
+/* The same, for good. */
 void zygote_stop(void);
 
 #endif

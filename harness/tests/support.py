@@ -158,6 +158,12 @@ def end(pids: list[int]) -> None:
             pass  # it is gone, as it should be
 
 
+def why_no_mounts() -> str:
+    """Why this user cannot mount things in a namespace of its own (no root, a chroot), or ""."""
+    done = run("/usr/bin/unshare", "--mount", "true")
+    return done.stderr.strip() if done.returncode else ""
+
+
 def wait_until(condition, what: str, seconds: float = 20) -> None:
     deadline = time.monotonic() + seconds
     while not condition():

@@ -298,7 +298,7 @@ class Places(unittest.TestCase):
 
     def test_two_at_once_with_one_out(self):
         out = scratch()
-        first = support.start(BROKEN, "--out", out, "endings/hangs_in_the_guest")
+        first = support.start(BROKEN, "--out", out, "--timeout-scale=6", "endings/hangs_in_the_guest")
         support.wait_until(lambda: (out / "report.tap").exists(), "the first run")
         refused(self, run(BROKEN, "--out", out, ONE), "another run", str(out))
         first.communicate(timeout=60)
@@ -344,7 +344,7 @@ class Parent(unittest.TestCase):
         self.assertEqual({case: record["verdict"] for case, record in found.items()}, {
             f"{case}/{n}": verdict for n in (1, 2) for case, verdict in {
                 ONE: "pass", "parent/is_killed": "error", "words/empty": "fail"}.items()})
-        self.assertEqual(found["parent/is_killed/1"]["reason"], "killed by signal 9 (KILL)")
+        self.assertIn("together with the process that starts", found["parent/is_killed/1"]["reason"])
 
 
 class Limits(unittest.TestCase):

@@ -406,7 +406,8 @@ def why_no_tracefs() -> str:
 
 class Ftrace(unittest.TestCase):
     def ftrace(self, *args, before=WITH_TRACEFS):
-        if before is WITH_TRACEFS and (why := why_no_tracefs()):
+        why = why_no_tracefs() if before is WITH_TRACEFS else support.why_no_mounts()
+        if why:
             self.skipTest(why)
         out = scratch()
         done = run(*before, BROKEN, "--ftrace", "--out", out, *args)

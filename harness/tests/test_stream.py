@@ -68,6 +68,19 @@ class Stream(unittest.TestCase):
         cases = len(run(BROKEN, "--list", *AREAS).stdout.split())
         self.assertEqual(names(stream()), ["begin", *["starting", "record"] * cases, "end"])
 
+    def test_a_fault_that_is_no_cases_fails_the_run(self):
+        file = scratch() / "stream"
+        run(BROKEN, f"--stream={file}", "endings/passes")
+        *lines, end = file.read_text().splitlines(keepends=True)
+        number, _, text = end.split(" ", 2)
+        value = json.loads(text)["end"]
+        self.assertEqual(value["strays"], [])
+        value["strays"] = ["kvm: stray"]
+        results = self.receive([*lines, frame(int(number), "end", value)], FAILED)
+        self.assertEqual([record["verdict"] for record in results.records], ["pass"])
+        self.assertIn("while no case ran, which fails the run:\n  kvm: stray\n", self.done.stdout)
+        self.assertIn("# kernel log, while no case ran: kvm: stray\n", results.tap)
+
     def test_only_a_stream(self):
         where = scratch()
         done = run(BROKEN, f"--stream={where}/s", "endings/passes", cwd=where)

@@ -115,7 +115,7 @@ Test(explain, other_internal_errors)
 	u.internal.data[0] = 0x80000b0d;
 	u.internal.data[1] = 0x4e;
 	expect_explained(after(KVM_EXIT_INTERNAL_ERROR, u),
-			 "Event 0x80000b0d, hardware exit 0x4e (exception 14)");
+			 "EXITINFO2 0x80000b0d, hardware exit 0x4e (exception 14)");
 	u.internal.suberror = KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON;
 	u.internal.data[0] = 0x7f;
 	expect_explained(after(KVM_EXIT_INTERNAL_ERROR, u), "0x7f (shutdown)");
@@ -128,7 +128,7 @@ Test(explain, shutdown)
 	set_vendor("kvm_amd");
 	e->has_regs = true;
 	e->sregs.cr0 = 1;
-	expect_explained(e, "There is no memory at it");
+	expect_explained(e, "not in the case's RAM");
 	e->gates_size = 256;
 	expect_explained(e, "no gate that is present");
 	e->gates[6 * 8 + 5] = e->gates[13 * 8 + 5] = 0x8e;

@@ -193,10 +193,20 @@ Test(klog, a_flood_hides_no_fault)
 	json_decref(lines);
 }
 
-Test(klog, a_fault_is_not_the_next_cases)
+Test(klog, a_fault_between_cases_is_not_the_next_ones_but_is_kept)
 {
 	struct klog_fault fault;
+	json_t *strays;
+	uint64_t start = klog_position();
 
-	append(3, "kvm: x");
+	append(3, "kvm: of a case");
+	cr_expect(klog_find_fault(start, 100, &fault));
+	append(3, "kvm: stray");
 	cr_expect(!klog_find_fault(klog_position(), 100, &fault));
+	append(3, "kvm: after the last case");
+	strays = klog_strays();
+	cr_assert_eq(json_array_size(strays), 2);
+	cr_expect_str_eq(json_string_value(json_array_get(strays, 0)), "kvm: stray");
+	cr_expect_str_eq(json_string_value(json_array_get(strays, 1)), "kvm: after the last case");
+	json_decref(strays);
 }

@@ -279,6 +279,13 @@ CASE(orphans, of_a_child)
 	waitpid(pid, NULL, 0);
 }
 
+/* Nothing that fork() does for the harness is done for it. */
+CASE(orphans, of_a_shell)
+{
+	if (system("setsid sleep 123 & echo orphan $!") != 0)
+		error("system");
+}
+
 /* For interrupted runs; they stay until they are killed. */
 
 CASE(forever, sleeps, .timeout = 60, .on_request = true)

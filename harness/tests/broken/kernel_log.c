@@ -99,6 +99,12 @@ CASE(kernel_log, logs_and_fails, .on_request = true)
 	fail("the sky is blue", "it is grey");
 }
 
+CASE(kernel_log, logs_and_fails_as_listed, .on_request = true)
+{
+	log_line(LOG_ERROR, "kvm: failed");
+	fail("the sky is blue", "it is listed as grey");
+}
+
 CASE(kernel_log, logs_and_crashes, .on_request = true)
 {
 	log_line(LOG_ERROR, "kvm: crashed");

@@ -7,6 +7,7 @@
 
 GUEST(real16, hlt_loop);
 GUEST(real16, spin);
+GUEST(long64, triple_fault);
 
 static void start(void *(*run)(void *), void *arg)
 {
@@ -76,4 +77,24 @@ CASE(threads, assertion_fails_in_a_thread)
 	start(halt, boot(hlt_loop));
 	for (;;)
 		pause();
+}
+
+/* A vCPU on a thread of the harness's, which blocks signals. */
+CASE(threads, one_fails_beside_a_running_vcpu)
+{
+	struct vcpu *vcpu = boot(spin);
+
+	vcpu_start(vcpu, NULL);
+	wait_for_progress(guest_counter(vcpu));
+	fail("the guest stands", "it counts"); /* ends here */
+}
+
+/* The report is about the one that the assertion names, not about what the other one did later. */
+CASE(threads, one_of_two_vcpus_fails)
+{
+	struct vcpu *vcpu = boot(hlt_loop), *other = boot(triple_fault);
+
+	expect_run_exit(vcpu, KVM_EXIT_HLT);
+	expect_run_exit(other, KVM_EXIT_SHUTDOWN);
+	expect_regs(vcpu, .rax = 1); /* ends here */
 }
