@@ -65,6 +65,7 @@ FAILURES = {
         "memory at GPA 0x401 holds 01 02", "it holds 00 00", "end", "KVM_EXIT_HLT"),
     "assertions/expect_run_report": (
         "KVM_EXIT_IO out port 0x4b0 size 4 count 1 value 0x1234", IO, ..., ...),
+    "endings/fails_and_is_killed": ("the sky is blue", "it is grey", None, None),
     "endings/fails": ("the sky is blue", "it is grey", None, None),
     "diagnoses/triple_fault": ("KVM_EXIT_HLT", "KVM_EXIT_SHUTDOWN", ..., "KVM_EXIT_SHUTDOWN"),
     "diagnoses/emulation_fails": (
@@ -272,6 +273,11 @@ class Fixtures(unittest.TestCase):
                     self.assertGreaterEqual(record["seconds"], 0.5)
                 # a busy machine may be slow, but no case takes the default time-out of 10 s
                 self.assertLess(record["seconds"], 9)
+
+    def test_a_report_is_about_one_vcpu(self):
+        record = self.results.by_case["threads/one_of_two_vcpus_fails"]
+        self.assertEqual(record["guest"], "real16/hlt_loop")
+        self.assertNotIn("explanation", record, "of the other one's shutdown")
 
     def test_no_orphan_lives(self):
         seen = 0

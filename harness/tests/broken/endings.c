@@ -29,6 +29,17 @@ CASE(endings, fails)
 	fail("the sky is blue", "it is %s", "grey"); /* ends here */
 }
 
+/* As it may happen to a case that is killed while it looks at its vCPU. */
+CASE(endings, fails_and_is_killed)
+{
+	snprintf(evidence->expected, sizeof evidence->expected, "the sky is blue");
+	snprintf(evidence->got, sizeof evidence->got, "it is grey");
+	snprintf(evidence->file, sizeof evidence->file, "%s", __FILE__);
+	evidence->line = __LINE__; /* ends here */
+	evidence->verdict = VERDICT_FAIL;
+	raise(SIGKILL);
+}
+
 CASE(endings, skips)
 {
 	skip("there is no %s here", "moon"); /* ends here */
