@@ -3,6 +3,7 @@
 
 #include "case.h"
 #include "runner/clock.h"
+#include "runner/context.h"
 #include "runner/zygote.h"
 
 #include <boxfort.h>
@@ -27,199 +28,11 @@ void sandbox_interrupt(void)
 	interrupted = 1;
 }
 
-/*
- * Contexts: the named objects that Criterion hands to a test's process. A forked child has the
- * runner's memory at the same addresses, so functions and objects need no translation.
- */
-
-struct object {
-	char *name;
-	void *data;
-	size_t size;
-	struct object *next;
-};
-
-struct bxf_context_s {
-	struct object *objects;
-};
-
-#define STATIC_OBJECT "static " /* a name that begins so: data of the program itself, by address */
-
-static bxf_context current_context; /* in a child: the one that it was started with */
-
-int bxf_context_init(bxf_context *ctx)
-{
-	*ctx = calloc(1, sizeof **ctx);
-	return *ctx ? 0 : -ENOMEM;
-}
-
-int bxf_context_term(bxf_context ctx)
-{
-	for (struct object *o = ctx->objects, *next; o; o = next) {
-		next = o->next;
-		free(o->name);
-		free(o->data);
-		free(o);
-	}
-	free(ctx);
-	return 0;
-}
-
-bxf_context bxf_context_current(void)
-{
-	return current_context;
-}
-
-int bxf_context_addobject(bxf_context ctx, const char *name, const void *ptr, size_t size)
-{
-	struct object *o = malloc(sizeof *o);
-
-	if (!o)
-		return -ENOMEM;
-	*o = (struct object){
-		.name = strdup(name), .data = malloc(size), .size = size, .next = ctx->objects
-	};
-	ctx->objects = o;
-	if (!o->name || !o->data)
-		return -ENOMEM;
-	memcpy(o->data, ptr, size);
-	return 0;
-}
-
-static void *find_object(bxf_context ctx, const char *name)
-{
-	for (struct object *o = ctx->objects; o; o = o->next)
-		if (strcmp(o->name, name) == 0)
-			return o->data;
-	return NULL;
-}
-
-int bxf_context_getobject(bxf_context ctx, const char *name, void **ptr)
-{
-	void *data = find_object(ctx, name);
-
-	if (data)
-		*ptr = data;
-	return data != NULL;
-}
-
-int bxf_context_addfnaddr(bxf_context ctx, const char *name, void (*fn)(void))
-{
-	return bxf_context_addobject(ctx, name, &fn, sizeof fn);
-}
-
-int bxf_context_getfnaddr(bxf_context ctx, const char *name, void (**fn)(void))
-{
-	void *data = find_object(ctx, name);
-
-	if (data)
-		memcpy(fn, data, sizeof *fn);
-	return data != NULL;
-}
-
-int bxf_context_addstatic(bxf_context ctx, const void *ptr, size_t size)
-{
-	char name[32];
-
-	snprintf(name, sizeof name, STATIC_OBJECT "%p", ptr);
-	return bxf_context_addobject(ctx, name, ptr, size);
-}
-
-int bxf_context_addarena(bxf_context ctx, bxf_arena arena)
-{
-	(void)ctx, (void)arena;
-	return 0;
-}
-
-/* Arenas hold the data of Criterion's parameterised tests, which kvmspec does not use. */
-
-int bxf_arena_init(size_t initial, int flags, bxf_arena *arena)
-{
-	(void)initial, (void)flags;
-	*arena = NULL;
-	return 0;
-}
-
-int bxf_arena_term(bxf_arena *arena)
-{
-	(void)arena;
-	return 0;
-}
-
-bxf_ptr bxf_arena_alloc(bxf_arena *arena, size_t size)
-{
-	(void)arena, (void)size;
-	return -ENOTSUP;
-}
-
-bxf_ptr bxf_arena_realloc(bxf_arena *arena, bxf_ptr ptr, size_t newsize)
-{
-	(void)arena, (void)ptr, (void)newsize;
-	return -ENOTSUP;
-}
-
-int bxf_arena_free(bxf_arena *arena, bxf_ptr ptr)
-{
-	(void)arena, (void)ptr;
-	return -ENOTSUP;
-}
-
-void *bxf_arena_ptr(bxf_arena arena, bxf_ptr ptr)
-{
-	(void)arena, (void)ptr;
-	return NULL;
-}
-
-/*
- * A context on its way to a child: for each object its name, its size and its data, behind what the
- * child is to run. Addresses hold there too, since the zygote is a fork of the runner.
- */
-
+/* What the zygote is asked to run; behind it comes Criterion's context. */
 struct start {
 	bxf_fn *fn;
 	void *shared;
 };
-
-static bool append(struct zygote_request *r, const void *data, size_t size)
-{
-	if (size > ZYGOTE_REQUEST_MAX - r->size)
-		return false;
-	memcpy((char *)r->data + r->size, data, size);
-	r->size += size;
-	return true;
-}
-
-static bool append_context(struct zygote_request *r, bxf_context ctx)
-{
-	for (struct object *o = ctx->objects; o; o = o->next)
-		if (!append(r, o->name, strlen(o->name) + 1) ||
-		    !append(r, &o->size, sizeof o->size) || !append(r, o->data, o->size))
-			return false;
-	return true;
-}
-
-static bxf_context read_context(const char *p, const char *end)
-{
-	bxf_context ctx;
-
-	if (bxf_context_init(&ctx) < 0)
-		return NULL;
-	while (p < end) {
-		const char *name = p, *data = p + strlen(p) + 1 + sizeof(size_t);
-		void *address;
-		size_t size;
-
-		memcpy(&size, data - sizeof size, sizeof size);
-		if (sscanf(name, STATIC_OBJECT "%p", &address) == 1)
-			memcpy(address, data, size);
-		else if (bxf_context_addobject(ctx, name, data, size) < 0) {
-			bxf_context_term(ctx);
-			return NULL;
-		}
-		p = data + size;
-	}
-	return ctx;
-}
 
 /* Sandboxes. */
 
@@ -293,10 +106,10 @@ static void child_main(struct zygote_request *r)
 	dup2(r->output, STDERR_FILENO);
 	close_inherited(r->socket);
 	child_socket = r->socket;
-	current_context = read_context((char *)r->data + sizeof *start, (char *)r->data + r->size);
-	if (!current_context)
+	context_current = context_read((char *)r->data + sizeof *start, (char *)r->data + r->size);
+	if (!context_current)
 		return;
-	sandbox_hooks.in_child(find_object(current_context, "criterion.test.name"), start->shared);
+	sandbox_hooks.in_child(context_find(context_current, "criterion.test.name"), start->shared);
 	status = start->fn();
 	close(child_socket); /* the case has ended; what is left is the kernel's work */
 	case_exit(status);
@@ -350,7 +163,7 @@ static void give_slot(void *shared)
 
 static char *object_copy(bxf_context ctx, const char *name)
 {
-	const char *text = find_object(ctx, name);
+	const char *text = context_find(ctx, name);
 
 	return strdup(text ? text : "");
 }
@@ -474,7 +287,8 @@ static pid_t start_child(const struct sandbox *s, bxf_spawn_params params, int s
 	struct start start = { .fn = params->fn, .shared = s->shared };
 	pid_t pid;
 
-	if (!append(&r, &start, sizeof start) || !append_context(&r, params->inherit.context))
+	if (!context_append_bytes(&r, &start, sizeof start) ||
+	    !context_append(&r, params->inherit.context))
 		return -E2BIG;
 	pid = zygote_fork(&r);
 	if (pid == -ESRCH && restart_zygote() == 0)
@@ -929,25 +743,4 @@ int nn_recv(int s, void *buf, size_t len, int flags)
 {
 	(void)len, (void)flags; /* Criterion always asks for a whole message that we allocate */
 	return s == BOUND ? receive_from_any(buf) : acknowledge(buf);
-}
-
-/* Criterion's text diffs are not used; without these, libgit2 and half the system come along. */
-
-int git_libgit2_init(void);
-int git_libgit2_shutdown(void);
-int git_diff_buffers(void);
-
-int git_libgit2_init(void)
-{
-	return 0;
-}
-
-int git_libgit2_shutdown(void)
-{
-	return 0;
-}
-
-int git_diff_buffers(void)
-{
-	return -1;
 }

@@ -20,7 +20,7 @@ $(BUILD)/$(TESTS)/broken/catalogue.o: harness/embed_catalogue.S $(wildcard $(TES
 	$(Q)$(CC) -c -DCATALOGUE=$(TESTS)/broken -o $@ $<
 
 # With Criterion as it is: its own main and sandbox. ioctl() can be made to lie (unit_host.c).
-$(BUILD)/unit-tests: $(filter-out %/main.o %/plan.o %/sandbox.o,$(HARNESS)) $(UNITS) $(GUEST_OBJECTS) \
+$(BUILD)/unit-tests: $(filter-out %/main.o %/plan.o %/sandbox.o %/context.o,$(HARNESS)) $(UNITS) $(GUEST_OBJECTS) \
 		$(BUILD)/$(TESTS)/broken/catalogue.o
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -Wl,--wrap=ioctl -o $@ $^ -lcriterion -ljansson -lcapstone -ldw -lelf -lz
