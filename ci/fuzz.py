@@ -121,8 +121,7 @@ def main() -> int:
         print("usage: fuzz.py DIRECTORY SECONDS [TARGET]", file=sys.stderr)
         return 2
     build, seconds = Path(sys.argv[1]), sys.argv[2]
-    targets = sys.argv[3:] or sorted(path.name.removeprefix("fuzz-")
-                                     for path in build.glob("fuzz-*"))
+    targets = sys.argv[3:] or sorted(path.stem for path in (ROOT / "harness/tests/fuzz").glob("*.c"))
     good = True
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for held, text in pool.map(lambda target: fuzz(build, target, seconds), targets):

@@ -47,6 +47,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	json_object_set_new(run.host, "kernel_log", json_string("none"));
 	json_object_set_new(run.host, "timeout_scale", json_real(1));
 	run.records = json_array();
+	run.strays = json_array();
 	keep = directory != NULL;
 	if (keep) {
 		run.planned = SIZE_MAX; /* nobody knows */
@@ -55,6 +56,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 		if (problem)
 			fprintf(stderr, "%s\n", problem);
 		must(!problem);
+		reports_begin(&run);
 		atexit(finish);
 	}
 	return 0;
