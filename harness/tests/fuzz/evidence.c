@@ -48,6 +48,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	json_object_set_new(run.host, "timeout_scale", json_real(1));
 	run.records = json_array();
 	run.strays = json_array();
+	run.rounds = 2; /* of each there is more than one */
 	keep = directory != NULL;
 	if (keep) {
 		run.planned = SIZE_MAX; /* nobody knows */
