@@ -164,7 +164,7 @@ def why_no_mounts() -> str:
     return done.stderr.strip() if done.returncode else ""
 
 
-def wait_until(condition, what: str, seconds: float = 20) -> None:
+def wait_until(condition, what: str, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
