@@ -98,8 +98,8 @@ static struct judgement judge_failure(const struct evidence *e, const char *got,
 		j.reason = text(deviation->reason);
 		j.link = strcmp(deviation->link, "-") == 0 ? NULL : text(deviation->link);
 	} else if (deviation) {
-		snprintf(differs, sizeof differs, "fails in another way than is listed (%s): ",
-			 deviation->fails_as);
+		snprintf(differs, sizeof differs,
+			 "fails in another way than is listed (%s): ", deviation->fails_as);
 		j.reason = two_texts(differs, deviation->reason);
 	}
 	return j;
