@@ -126,10 +126,10 @@ class Boots(unittest.TestCase):
 
     def test_time_out(self):
         out = scratch()
-        process, _ = self.start(out, "--timeout=15")
+        process, _ = self.start(out, "--timeout=25")
         stdout, _ = process.communicate(timeout=60)
         self.assertEqual(process.returncode, FAILED, stdout)
-        self.assertIn("time-out: the guest was not done after 15 s",
+        self.assertIn("time-out: the guest was not done after 25 s",
                       self.check_results(out).by_case["forever/sleeps"]["reason"])
 
     def test_build_tree(self):

@@ -302,9 +302,11 @@ static void start_ftrace(void)
 
 static void probe(void)
 {
+	json_t *facts = host_facts(0, NULL);
 	char line[256];
 
-	puts(host_line(host_facts(0, NULL), line, sizeof line));
+	puts(host_line(facts, line, sizeof line));
+	json_decref(facts);
 }
 
 /* host.json: what this machine is, and how it is looked at. */
