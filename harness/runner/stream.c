@@ -146,6 +146,16 @@ static const char *text_of(const json_t *object, const char *name)
 	return json_string_value(json_object_get(object, name));
 }
 
+/* why: NULL if nothing stopped it, after all. */
+static void stop(struct run *run, const char *why)
+{
+	static char *text;
+
+	free(text);
+	text = why ? strdup(why) : NULL;
+	run->stopped = text;
+}
+
 /* The first stream's plan is the run's; one that goes on after it can only know less. */
 static void on_begin(struct run *run, json_t *value)
 {
@@ -222,7 +232,7 @@ static void on_end(struct run *run, json_t *value)
 	complete = true;
 	run->seconds = json_real_value(json_object_get(value, "seconds"));
 	if (stopped)
-		run->stopped = strdup(json_string_value(stopped));
+		stop(run, json_string_value(stopped));
 	else
 		report_errors(run, unreported, "its record was lost on the way from the guest",
 			      NULL);
@@ -262,13 +272,13 @@ static void on_died(struct run *run, json_t *value)
 	if (died_late)
 		complain("after the last case: %s", reason);
 	else if (!begun || json_object_size(unreported))
-		run->stopped = strdup(reason);
+		stop(run, reason);
 }
 
 /* The lab wants no more: what runs is not at fault. */
 static void on_stopped(struct run *run, json_t *value)
 {
-	run->stopped = strdup(json_string_value(value));
+	stop(run, json_string_value(value));
 }
 
 /* What the lab is; it knows more with each boot. */
@@ -278,7 +288,7 @@ static void on_lab(struct run *run, json_t *value)
 	lab = json_incref(value);
 	if (begun) {
 		json_object_set(run->host, "lab", lab);
-		run->stopped = NULL; /* it goes on */
+		stop(run, NULL); /* it goes on */
 		reports_host(run);
 	}
 }
@@ -386,10 +396,10 @@ int stream_receive(struct run *run, const char *path, const char *out)
 		return exit_status(run) == EXIT_INTERRUPTED ? EXIT_INTERRUPTED : EXIT_CANNOT_RUN;
 	}
 	if (!complete && !run->stopped && json_object_size(unreported)) {
-		run->stopped = "the stream ended in the middle of the run";
+		stop(run, "the stream ended in the middle of the run");
 		report_errors(run, running, run->stopped, NULL);
 		if (!json_object_size(unreported))
-			run->stopped = NULL;
+			stop(run, NULL);
 	}
 	if (run->seconds < (now_ns() - begun_ns) / 1e9) /* unless it is a recorded stream */
 		run->seconds = (now_ns() - begun_ns) / 1e9;
