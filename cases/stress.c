@@ -70,6 +70,7 @@ struct race {
 	uint32_t sum;                   /* of those that it read */
 	uint32_t injected;              /* interrupts, one at a time */
 	volatile uint32_t *interrupts;  /* taken by the guest */
+	bool concluding;                /* no more are injected */
 	struct kvm_lapic_state *asleep; /* the local APIC, about to wake its vCPU */
 };
 
@@ -104,7 +105,7 @@ static bool all_taken(const struct race *race)
 
 static void inject_when_taken(struct race *race)
 {
-	if (race->window->inject && all_taken(race))
+	if (race->window->inject && !race->concluding && all_taken(race))
 		race->window->inject(race);
 }
 
@@ -456,6 +457,7 @@ static void run_rounds(struct race *race, unsigned rounds)
 /* No interrupt was lost by all the kicks: each is taken if only the kicks come late enough. */
 static void expect_all_taken(struct race *race)
 {
+	race->concluding = true;
 	for (int tries = 0; tries < 32 && !get(&race->lost) && !all_taken(race); tries++) {
 		race->aim += race->aim < 10000000 ? race->aim : 0;
 		run_round(race);
