@@ -511,7 +511,7 @@ CASE(pause, request_that_waits_returns_when_the_guest_is_left, .contract = "paus
 {
 	struct vcpu *vcpu = start_for_tool();
 
-	for (int i = 0; i < 20; i++) {
+	for (int i = 0; i < 10; i++) {
 		uint32_t before;
 
 		expect_equal(ask(vcpu, true), 0);
@@ -693,7 +693,7 @@ CASE(pause, abort_ends_a_wait, .contract = "pause.abort")
 
 /* All vCPUs of a VM, and more of them all the time. */
 
-#define VCPUS_CREATED 8 /* at most: each has a thread that spins */
+#define VCPUS_CREATED 6 /* at most: each has a thread that spins */
 
 static volatile uint32_t *counter_of(const struct vcpu *vcpu)
 {
