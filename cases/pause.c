@@ -543,14 +543,15 @@ static void *ask_and_wait(void *arg)
 	return NULL;
 }
 
-/* Returns when the request is made, and its thread waits. */
+/* Returns when the request is made, and its thread waits, unless it did not have to. */
 static pthread_t start_waiter(struct waiter *waiter)
 {
 	unsigned before = vcpu_pauses_requested(waiter->vcpu);
 	pthread_t thread = call_on_thread(ask_and_wait, waiter);
 
 	wait_for_flag(&waiter->begun);
-	while (vcpu_pauses_requested(waiter->vcpu) == before || !is_asleep(waiter->tid))
+	while (!__atomic_load_n(&waiter->returned, __ATOMIC_ACQUIRE) &&
+	       (vcpu_pauses_requested(waiter->vcpu) == before || !is_asleep(waiter->tid)))
 		sleep_us(50);
 	return thread;
 }
@@ -789,10 +790,14 @@ CASE(pause, all_while_vcpus_are_created, .contract = "pause.all.terminates", .ti
 	struct vm *vm = start_first_of_many()->vm;
 	pthread_t creator = call_on_thread(keep_creating, vm);
 	struct counts paused;
-	unsigned seen;
+	unsigned seen, answered;
+	int asked;
 
 	wait_for_vcpus(vm, 3);
-	expect(vm_pause_all(vm, true) >= 1, "no vCPU was asked");
+	asked = vm_pause_all(vm, true);
+	answered = vm_pause_events(vm);
+	expect(asked >= 1 && answered >= (unsigned)asked,
+	       "%d vCPUs were asked, and %u had answered when it returned", asked, answered);
 	seen = vm->vcpu_count;
 	expect_all_still(vm); /* and the creator goes on */
 	wait_for_vcpus(vm, seen + 2 < VCPUS_CREATED ? seen + 2 : VCPUS_CREATED);
