@@ -67,6 +67,7 @@ CASE(signals, kicked_guest_goes_on_where_it_was, .contract = "signals.guest_stat
 		signal_while_running(vcpu, KICK_SIGNAL);
 		expect_run_errno(vcpu, EINTR);
 		expect(*counter != before, "the guest did not count on after kick %d", i);
+		expect_equal(*guest_variable(vcpu, uint32_t, "starts"), 1);
 		expect_regs(vcpu, .rax = 0x1001, .rbx = 0x1002, .rcx = 0x1003, .rdx = 0x1004,
 			    .rsi = 0x1005, .rdi = 0x1006, .rbp = 0x1007, .rsp = STACK_TOP);
 	}

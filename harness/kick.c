@@ -137,13 +137,18 @@ static char thread_state(pid_t tid)
 	return end ? end[2] : '?';
 }
 
+bool is_asleep(pid_t tid)
+{
+	return thread_state(tid) == 'S';
+}
+
 void wait_until_asleep(struct vcpu *vcpu)
 {
 	pid_t runner;
 
 	do
 		sleep_us(50);
-	while (!(runner = vcpu_runner(vcpu)) || thread_state(runner) != 'S');
+	while (!(runner = vcpu_runner(vcpu)) || !is_asleep(runner));
 }
 
 pthread_t call_on_thread(void *(*fn)(void *), void *arg)
@@ -230,7 +235,7 @@ static void expect_end_of_run(const struct sender *sender, int sig, bool asleep)
 		sleep_us(2000);
 		if (__atomic_load_n(&evidence->exit_count, __ATOMIC_ACQUIRE) != sender->runs)
 			return;
-		looks += asleep ? thread_state(sender->tid) == 'S' : *counter != before;
+		looks += asleep ? is_asleep(sender->tid) : *counter != before;
 	}
 	case_fail(sender->vcpu, HERE, "the signal ends KVM_RUN",
 		  asleep ? "the vCPU slept on after signal %d" : "the guest ran on after signal %d",

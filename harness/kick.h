@@ -59,6 +59,8 @@ void signal_when_asleep(struct vcpu *vcpu, int sig);
 volatile uint32_t *guest_counter(struct vcpu *vcpu);
 /* Returns when the guest has counted on for much longer than a signal needs to arrive. */
 void wait_for_progress(volatile uint32_t *counter);
+/* Whether this thread of ours sleeps in the kernel, and a signal can wake it. */
+bool is_asleep(pid_t tid);
 /* Returns when a thread is in KVM_RUN with this vCPU, and asleep there. */
 void wait_until_asleep(struct vcpu *vcpu);
 

@@ -79,7 +79,8 @@ struct vcpu *vcpu_create(struct vm *vm, unsigned id)
 	vcpu->id = id;
 	vcpu->kvm_fd = (struct kvm_fd){ .fd = x(vm, KVM_CREATE_VCPU, id) };
 	vcpu->run = must_map(host.run_size, MAP_SHARED, vcpu->kvm_fd.fd);
-	vm->vcpus[vm->vcpu_count++] = vcpu;
+	vm->vcpus[vm->vcpu_count] = vcpu;
+	__atomic_store_n(&vm->vcpu_count, vm->vcpu_count + 1, __ATOMIC_RELEASE);
 	return vcpu;
 }
 

@@ -39,6 +39,7 @@ struct vm {
 	uint64_t entry; /* of the image: GPA */
 	struct vcpu *vcpus[VCPUS_MAX];
 	unsigned vcpu_count;
+	struct vm_pauser *pauser; /* see pause.h */
 };
 
 struct vcpu {
