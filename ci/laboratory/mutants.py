@@ -58,9 +58,24 @@ def load(file: Path = FILE) -> dict[str, Mutant]:
     parser = configparser.ConfigParser(interpolation=None, delimiters=("=",), comment_prefixes=("#",))
     try:
         parser.read_string(file.read_text(), file.name)
-        return {name: parse(name, dict(parser[name])) for name in parser.sections()}
     except configparser.Error as error:
         raise LabError(str(error).replace("\n", " ")) from error
+    return {name: parse(name, dict(parser[name])) for name in parser.sections()}
+
+
+def parse(name: str, keys: dict[str, str]) -> Mutant:
+    edits = [key for key in EDITS if key in keys]
+    missing = [key for key in ("breaks", "file", "function", "find") if not keys.get(key)]
+    unknown = keys.keys() - {"breaks", "file", "function", "find", "cases", "survives", *EDITS}
+    if name == CONTROL:
+        raise LabError(f"{CONTROL} is no mutant: it is KVM without one")
+    if missing:
+        raise LabError(f"mutant {name} has no {missing[0]}")
+    if unknown:
+        raise LabError(f"mutant {name} has {', '.join(unknown)}, which means nothing")
+    if len(edits) != 1:
+        raise LabError(f"mutant {name} has {len(edits)} of {', '.join(EDITS)}; it needs one")
+    return Mutant(name, edit=edits[0], text=keys.pop(edits[0]), **keys)
 
 
 def load_one(name: str) -> Mutant:
@@ -68,15 +83,3 @@ def load_one(name: str) -> Mutant:
     if name not in known:
         raise LabError(f"there is no mutant {name}: see ci/mutants list")
     return known[name]
-
-
-def parse(name: str, keys: dict[str, str]) -> Mutant:
-    edits = [key for key in EDITS if key in keys]
-    missing = [key for key in ("breaks", "file", "function", "find") if not keys.get(key)]
-    known = {field.name for field in dataclasses.fields(Mutant)} - {"name", "edit", "text"}
-    unknown = keys.keys() - known - set(EDITS)
-    if len(edits) != 1 or missing or unknown:
-        raise LabError(f"mutant {name}: {', '.join([*missing, *sorted(unknown)])} … it needs "
-                       f"breaks, file, function, find and one of {', '.join(EDITS)}; it may have cases and survives")
-    text = keys.pop(edits[0])
-    return Mutant(name, edit=edits[0], text=text, **keys)
