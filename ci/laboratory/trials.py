@@ -64,22 +64,25 @@ def options(files: list[Path]) -> list[str]:
     return [f"--module={file}" for file in files]
 
 
+def verdicts_of(out: Path, args: argparse.Namespace, arguments: list[str]) -> dict[str, str]:
+    """Without a fault."""
+    say(f"running the cases on {out.name}")
+    one = run_on(args, out, [*arguments, *args.cases])
+    if one.status not in (0, 1) or not one.verdicts():
+        raise LabError(f"the cases could not run without a fault, see {out}: {one.said}")
+    return one.verdicts()
+
+
 def run_control(kernel: Kernel, args: argparse.Namespace, out: Path) -> dict[str, str]:
     """Its verdicts, which must be those with Debian's own modules, or it would prove nothing."""
-    verdicts = []
     built = options(modules.build(kernel, CONTROL, {}))
-    for name, arguments in (("debian", []), (CONTROL, built)):
-        say(f"running the cases on {name}")
-        one = run_on(args, out / name, [*arguments, *args.cases])
-        verdicts.append(one.verdicts())
-        if one.status not in (0, 1) or not verdicts[-1]:
-            raise LabError(f"the cases could not run without a fault, see {one.out}: {one.said}")
-    differ = sorted(case for case in verdicts[0].keys() | verdicts[1].keys()
-                    if verdicts[0].get(case) != verdicts[1].get(case))
+    debians, ours = verdicts_of(out / "debian", args, []), verdicts_of(out / CONTROL, args, built)
+    differ = sorted(case for case in debians.keys() | ours.keys()
+                    if debians.get(case) != ours.get(case))
     if differ:
         raise LabError(f"KVM without a fault, but built here, has other verdicts than Debian's; see "
                        f"{out}: {', '.join(differ)}")
-    return verdicts[1]
+    return ours
 
 
 def try_one(mutant: Mutant, kernel: Kernel, control: dict[str, str], args: argparse.Namespace,
