@@ -114,6 +114,9 @@ matrix: $(BUILD)/kvmspec ## run the cases on many: KERNELS='6.1 6.12', ENGINES='
 	@ci/lab matrix $(if $(KERNELS),--kernels='$(KERNELS)') $(if $(ENGINES),--engines='$(ENGINES)') \
 		$(if $(OUT),--out='$(OUT)') $(if $(FILTER),'$(FILTER)')
 
+mutants: $(BUILD)/kvmspec ## put faults into KVM, and see which cases catch them: MUTANTS='kick_lost'
+	@ci/mutants run $(LAB_OPTIONS) $(if $(OUT),--out='$(OUT)') $(if $(FILTER),--cases='$(FILTER)') $(MUTANTS)
+
 stress: $(BUILD)/kvmspec ## run what takes minutes: a million kicks
 	@$(RUN) --timeout-scale=10 stress
 
@@ -149,7 +152,7 @@ help: ## show this
 		V=1 'print the commands' \
 		'CC= CFLAGS=' 'the compiler and its options'
 
-.PHONY: all deps check test list lab matrix stress bench lint install clean help
+.PHONY: all deps check test list lab matrix mutants stress bench lint install clean help
 
 include harness/tests/tests.mk
 include ci/measure.mk

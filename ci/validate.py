@@ -118,6 +118,7 @@ LAB: dict[str, tuple[bool, Check]] = {
     "package": (True, text),
     "cmdline": (True, text),
     "modparams": (True, list_of(matches(r"\w+\.\w+=.*"))),
+    "modules": (False, list_of(object_of(r"file|sha256", text))),
     "cpu": (True, text),
     "cpus": (True, count),
     "run_again": (True, text),

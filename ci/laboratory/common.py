@@ -19,7 +19,7 @@ TOP = Path(__file__).resolve().parents[2]
 PACKAGES = {
     "qemu-system-x86_64": "qemu-system-x86", "bochs": "bochs", "grub-mkrescue": "grub-common",
     "xorriso": "xorriso", "mformat": "mtools", "cpio": "cpio", "busybox": "busybox-static",
-    "zstd": "zstd", "depmod": "kmod", "dpkg-deb": "dpkg", "apt-get": "apt", "setpriv": "util-linux",
+    "zstd": "zstd", "depmod": "kmod", "modinfo": "kmod", "dpkg-deb": "dpkg", "apt-get": "apt", "setpriv": "util-linux",
 }
 
 
@@ -55,15 +55,17 @@ def cache() -> Path:
 
 
 @contextlib.contextmanager
-def locked() -> Iterator[Path]:
-    """The cache, for one lab at a time: whoever else wants to change it waits."""
-    with open(cache() / "lock", "w") as lock:
+def locked(part: str = "") -> Iterator[Path]:
+    """The cache or a part of it, for one lab at a time: whoever else wants to change it waits."""
+    directory = cache() / part
+    directory.mkdir(exist_ok=True)
+    with open(directory / "lock", "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("waiting for another lab, which prepares a kernel")
+            say(f"waiting for another lab, which prepares {part or 'a kernel'}")
             fcntl.flock(lock, fcntl.LOCK_EX)
-        yield cache()
+        yield directory
 
 
 @contextlib.contextmanager

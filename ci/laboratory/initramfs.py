@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import hashlib
 import lzma
@@ -22,15 +23,39 @@ VENDORS = ("kvm_amd", "kvm_intel")
 KEPT = 8  # archives in the cache
 
 
+def module_name(file: Path) -> str:
+    return file.name.split(".")[0].replace("-", "_")
+
+
 def needed_modules(kernel: Kernel, module: str) -> list[Path]:
     """The files of a module and what it depends on, in the order to load them."""
     if not kernel.modules:
         return []
+    replaced = {module_name(file): file for file in kernel.replaced}
     for line in (kernel.modules / "modules.dep").read_text().splitlines():
         file, _, needs = line.partition(":")
-        if Path(file).name.split(".")[0].replace("-", "_") == module:
-            return [kernel.modules / path for path in [*reversed(needs.split()), file]]
+        if module_name(Path(file)) == module:
+            files = [kernel.modules / path for path in [*reversed(needs.split()), file]]
+            return [replaced.get(module_name(path), path) for path in files]
     return []
+
+
+def replace_modules(kernel: Kernel, files: list[Path]) -> Kernel:
+    """The kernel with other modules in place of its own of the same name."""
+    own = {module_name(file) for vendor in VENDORS for file in needed_modules(kernel, vendor)}
+    for file in files:
+        if not file.is_file():
+            raise LabError(f"there is no module {file}")
+        if module_name(file) not in own:
+            raise LabError(f"{file} takes the place of no module that KVM needs in "
+                           f"{kernel.release}: {', '.join(sorted(own)) or 'it is built in'}")
+        try:
+            release = call("modinfo", "-F", "vermagic", file.absolute()).decode().partition(" ")[0]
+        except LabError as error:
+            raise LabError(f"{file} is no module: {error}") from error
+        if release != kernel.release:
+            raise LabError(f"{file} is for Linux {release}, not for {kernel.release}")
+    return dataclasses.replace(kernel, replaced=tuple(files))
 
 
 def decompressed(module: Path) -> bytes:

@@ -35,6 +35,7 @@ class Kernel:
     image: Path           # a bzImage
     modules: Path | None  # lib/modules/RELEASE, with modules.dep; None: what is needed is built in
     package: str = ""     # name and version, if it is one of Debian's
+    replaced: tuple[Path, ...] = ()  # modules to load in place of its own of the same name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +97,7 @@ def update_lists() -> None:
     call("apt-get", *apt_options(), "update")
 
 
-def show(names: list[str]) -> list[Package]:
+def show(names: list[str], parts: re.Pattern[str] = PARTS) -> list[Package]:
     text = call("apt-cache", *apt_options(), "show", "--no-all-versions", *names).decode()
     packages = []
     for stanza in text.split("\n\n"):
@@ -104,7 +105,7 @@ def show(names: list[str]) -> list[Package]:
         if "Package" in fields:
             depends = [entry.split()[0] for entry in fields.get("Depends", "").split(", ") if entry]
             packages.append(Package(fields["Package"], fields["Version"],
-                                    [name for name in depends if PARTS.match(name)]))
+                                    [name for name in depends if parts.match(name)]))
     return packages
 
 

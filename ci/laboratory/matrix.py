@@ -32,37 +32,42 @@ class Run:
     said: str = ""
 
     def cells(self) -> list[str]:
-        host, verdicts = self.results()
-        counts = [str(verdicts[v]) for v in ("pass", "fail", "error", "known", "skip")]
+        host, counted = self.host(), collections.Counter(self.verdicts().values())
+        counts = [str(counted[v]) for v in ("pass", "fail", "error", "known", "skip")]
         result = ENDS.get(self.status, f"status {self.status}")
         if self.status not in (0, 1):
             result += f": {self.said}"
         return [self.kernel, self.engine, str(host.get("kernel", "")), str(host.get("vendor", "")),
                 *(counts if host else [""] * 5), f"{self.seconds:.0f}", result]
 
-    def results(self) -> tuple[dict[str, object], collections.Counter[str]]:
-        """Of the run's directory: what there is, which is nothing if it could not start."""
+    def host(self) -> dict[str, object]:
+        """host.json; empty if the run could not start."""
         try:
-            host = json.loads((self.out / "host.json").read_text())
-            records = (self.out / "cases.jsonl").read_text().splitlines()
+            return json.loads((self.out / "host.json").read_text())
         except OSError:
-            return {}, collections.Counter()
-        return host, collections.Counter(json.loads(record)["verdict"] for record in records)
+            return {}
 
-    def run(self, filters: list[str]) -> None:
+    def verdicts(self) -> dict[str, str]:
+        """Of each case that ended."""
+        try:
+            lines = (self.out / "cases.jsonl").read_text().splitlines()
+        except OSError:
+            return {}
+        records = [json.loads(line) for line in lines]
+        return {record["case"]: record["verdict"] for record in records}
+
+    def run(self, arguments: list[str]) -> None:
+        """With these options and filters of ci/lab run."""
         started = time.monotonic()
-        say(f"{self.kernel} under {self.engine} begins")
         done = subprocess.run([TOP / "ci/lab", "run", f"--kernel={self.kernel}",
-                               f"--engine={self.engine}", f"--out={self.out}", "--continue",
-                               *filters], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+                               f"--engine={self.engine}", f"--out={self.out}", *arguments],
+                              capture_output=True, text=True, stdin=subprocess.DEVNULL)
         self.seconds = time.monotonic() - started
         self.status = done.returncode
         self.out.mkdir(parents=True, exist_ok=True)
         (self.out / "terminal.log").write_text(done.stdout + done.stderr)
         words = [line.partition(": ")[2] for line in done.stderr.splitlines() if ": " in line]
         self.said = words[-1] if words else "see terminal.log"
-        say(f"{self.kernel} under {self.engine}: {ENDS.get(self.status, self.status)}, "
-            f"{self.seconds:.0f} s")
 
 
 def plan(args: argparse.Namespace, out: Path) -> list[Run]:
@@ -77,15 +82,21 @@ def plan(args: argparse.Namespace, out: Path) -> list[Run]:
 
 
 def as_text(rows: list[list[str]]) -> str:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(COLUMNS))]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() + "\n"
                    for row in rows)
 
 
 def as_markdown(rows: list[list[str]]) -> str:
     rows = [[cell.replace("|", "\\|") for cell in row] for row in rows]
-    lines = [rows[0], ["---"] * len(COLUMNS), *rows[1:]]
+    lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
     return "".join(f"| {' | '.join(row)} |\n" for row in lines)
+
+
+def run_one(one: Run, filters: list[str]) -> None:
+    say(f"{one.kernel} under {one.engine} begins")
+    one.run(["--continue", *filters])
+    say(f"{one.kernel} under {one.engine}: {ENDS.get(one.status, one.status)}, {one.seconds:.0f} s")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -94,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
         out.mkdir(parents=True, exist_ok=True)
     runs = plan(args, out)
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(lambda one: one.run(args.filter), runs))
+        list(pool.map(lambda one: run_one(one, args.filter), runs))
     rows = [list(COLUMNS), *(one.cells() for one in runs)]
     (out / "matrix.md").write_text(as_markdown(rows))
     print(f"\n{as_text(rows)}\nresults in {out}, the table in {out}/matrix.md")

@@ -7,6 +7,7 @@ the reports, and says how a guest died that did not end its run.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 import re
@@ -246,6 +247,8 @@ def facts(s: Settings, boots: int, retried: list[str]) -> dict[str, object]:
     return {
         "kernel": s.kernel.name, "package": s.kernel.package, "cmdline": s.cmdline,
         "modparams": list(s.modparams), "cpu": s.cpu, "cpus": s.cpus, "run_again": s.run_again,
+        "modules": [{"file": str(file), "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+                    for file in s.kernel.replaced],
         "boots": boots, "retried": retried,
     }
 

@@ -13,6 +13,7 @@ TOP = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TOP / "harness/tests"), str(TOP / "ci")]
 
 import support  # noqa: E402: needs the path
+from laboratory import initramfs, kernels  # noqa: E402
 
 LAB = TOP / "ci/lab"
 KERNEL = os.environ.get("KERNEL") or "6.1"
@@ -43,6 +44,17 @@ def image(path: Path, loadflags: int = 1) -> Path:
     head[0x1200:0x1210] = b"6.66.0-test (x)\0"
     path.write_bytes(head)
     return path
+
+
+def kvm_module(directory: Path) -> Path:
+    """A copy of the kernel's own kvm.ko, without its signature, which would not bear a change."""
+    kernel = kernels.resolve(KERNEL)
+    own, = [file for file in initramfs.needed_modules(kernel, "kvm_amd")
+            if initramfs.module_name(file) == "kvm"]
+    copy = directory / "kvm.ko"
+    copy.write_bytes(initramfs.decompressed(own))
+    subprocess.run(["strip", "--strip-debug", copy], check=True)
+    return copy
 
 
 def deb(directory: Path, files: dict[str, bytes], architecture: str = "amd64") -> Path:

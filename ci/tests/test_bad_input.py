@@ -6,7 +6,7 @@ import subprocess
 import unittest
 from pathlib import Path
 
-from lab import CANNOT_RUN, KERNEL, TOP, deb, image, lab, support
+from lab import CANNOT_RUN, KERNEL, TOP, deb, image, kvm_module, lab, support
 from laboratory import kernels
 
 scratch = support.scratch
@@ -79,6 +79,30 @@ class BadInput(unittest.TestCase):
         package = deb(scratch(), {"boot/vmlinuz-6.66.0-test": data,
                                   "lib/modules/6.66.0-test/modules.dep": b"kernel/x.ko:\n"})
         self.refuse(f"--kernel={package}", says="has no KVM: there is no kvm.ko")
+
+    def test_module_that_is_not_there(self):
+        self.refuse("--module=nowhere/kvm.ko", says="there is no module nowhere/kvm.ko")
+
+    def test_file_that_is_no_module(self):
+        module = scratch() / "kvm.ko"
+        module.write_bytes(b"none")
+        self.refuse(f"--module={module}", says=f"{module} is no module")
+
+    def test_module_that_kvm_does_not_need(self):
+        self.refuse("--module=/bin/true", says="takes the place of no module that KVM needs")
+
+    def test_module_for_a_kernel_with_kvm_built_in(self):
+        self.refuse(f"--kernel={image(scratch() / 'bzImage')}", "--module=/bin/true",
+                    says="needs in 6.66.0-test: it is built in")
+
+    def test_module_of_another_kernel(self):
+        data = image(scratch() / "bzImage").read_bytes()
+        package = deb(scratch(), {
+            "boot/vmlinuz-6.66.0-test": data,
+            "lib/modules/6.66.0-test/modules.dep": b"kernel/kvm-amd.ko: kernel/kvm.ko\nkernel/kvm.ko:\n"})
+        module = kvm_module(scratch())
+        self.refuse(f"--kernel={package}", f"--module={module}",
+                    says="kvm.ko is for Linux 6.1.0-")
 
     def test_truncated_deb(self):
         package = deb(scratch(), {"boot/vmlinuz-1": os.urandom(200000)})

@@ -7,7 +7,7 @@ import unittest
 from pathlib import Path
 
 from lab import (BOOT_SECONDS, CANNOT_RUN, FAILED, HANGS, INTERRUPTED, KERNEL, LAB, ONE, PANICS,
-                 PASS, TOP, lab, run_broken, support)
+                 PASS, TOP, kvm_module, lab, run_broken, support)
 from laboratory import initramfs, kernels
 
 import expectations
@@ -59,6 +59,18 @@ class Boots(unittest.TestCase):
         parameters = self.check_results(out).host["module_parameters"]
         self.assertIn(parameters["kvm_amd.npt"], ("N", "0"))
         self.assertEqual(parameters["kvm.halt_poll_ns"], "1234")
+
+    def test_module(self):
+        """It is loaded in place of the kernel's own, and the record says so."""
+        out, module = scratch(), kvm_module(scratch())
+        data = module.read_bytes()
+        module.write_bytes(data.replace(b"\0pi_inject_timer\0", b"\0our_own_module_\0"))
+        done = run_broken(out, f"--module={module}", ONE)
+        self.assertEqual(done.returncode, PASS, done.stdout + done.stderr)
+        host = self.check_results(out).host
+        self.assertIn("kvm.our_own_module_", host["module_parameters"])
+        self.assertEqual([entry["file"] for entry in host["lab"]["modules"]], [str(module)])
+        self.assertIn(f"--module={module}", host["lab"]["run_again"])
 
     def test_two_cpus(self):
         out = scratch()
@@ -168,6 +180,14 @@ class Boots(unittest.TestCase):
     def test_module_that_does_not_load(self):
         _, words = self.refuse("--modparam=kvm_amd.npt=banana",
                                says="module kvm_amd does not load: insmod: can't insert")
+        self.assertNotIn("booting again", words, "it would fail again")
+
+    def test_module_in_place_of_the_kernels_that_does_not_load(self):
+        module = kvm_module(scratch())
+        data = bytearray(module.read_bytes())
+        data[data.index(b"module_layout\0") - 8] ^= 1  # the version of a symbol of the kernel's
+        module.write_bytes(data)
+        _, words = self.refuse(f"--module={module}", says="module kvm does not load: insmod: can't insert")
         self.assertNotIn("booting again", words, "it would fail again")
 
     def test_kernel_without_kvm(self):
