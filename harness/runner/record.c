@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "runner/run.h"
 
+#include "latency.h"
 #include "names.h"
 #include "runner/ftrace.h"
 #include "runner/klog.h"
@@ -127,6 +128,46 @@ static json_t *ioctl_results(const struct evidence *e)
 		}
 	}
 	return object;
+}
+
+/* Buckets that are empty are left out. */
+static json_t *distribution(const struct distribution *d)
+{
+	json_t *histogram = json_array();
+
+	for (unsigned b = 0; b < DISTRIBUTION_BUCKETS; b++)
+		if (d->buckets[b])
+			json_array_append_new(histogram,
+					      json_pack("[I,I]", (json_int_t)bucket_start(b),
+							(json_int_t)d->buckets[b]));
+	return json_pack("{sI sI sI sI sI sI sI so}", "count", (json_int_t)d->count, "min",
+			 (json_int_t)d->min, "p10", (json_int_t)d->p10, "p50", (json_int_t)d->p50,
+			 "p90", (json_int_t)d->p90, "p99", (json_int_t)d->p99, "max",
+			 (json_int_t)d->max, "histogram", histogram);
+}
+
+static json_t *measurements(const struct evidence *e)
+{
+	json_t *array = json_array();
+
+	for (uint32_t i = 0; i < e->measurement_count; i++) {
+		const struct measurement *m = &e->measurements[i];
+		uint32_t judged = judged_ratio(m);
+		json_t *object = json_pack("{so so so sf sI sI sb}", "name", field_text(m->name),
+					   "value", distribution(&m->value), "baseline",
+					   distribution(&m->baseline), "ratio",
+					   median_ratio(m) / 100., "clock_ns", (json_int_t)m->clock,
+					   "looks", (json_int_t)m->looks, "noisy", is_noisy(m));
+
+		if (m->limit_percent) {
+			json_object_set_new(object, "limit", json_real(m->limit_percent / 100.));
+			if (judged)
+				json_object_set_new(object, "margin",
+						    json_real((double)m->limit_percent / judged));
+		}
+		json_array_append_new(array, object);
+	}
+	return array;
 }
 
 /* How a process ended that should have ended otherwise; NULL if it ended as its verdict says. */
@@ -290,6 +331,10 @@ static struct evidence *sanitised(const struct evidence *shared)
 		e->gates_size = 0;
 	if (e->memory.size > EVIDENCE_MEMORY)
 		e->memory.size = 0;
+	if (e->measurement_count > EVIDENCE_MEASUREMENTS)
+		e->measurement_count = 0;
+	for (uint32_t i = 0; i < e->measurement_count; i++)
+		e->measurements[i].name[sizeof e->measurements[i].name - 1] = '\0';
 	e->file[sizeof e->file - 1] = e->expected[sizeof e->expected - 1] = '\0';
 	e->got[sizeof e->got - 1] = e->reason[sizeof e->reason - 1] = '\0';
 	e->guest[sizeof e->guest - 1] = e->rip_label[sizeof e->rip_label - 1] = '\0';
@@ -353,6 +398,8 @@ json_t *make_record(const struct run *run, const struct planned *planned,
 		json_object_set_new(record, "output", clean_text(end->output, end->output_len));
 	if (end->output_lost)
 		json_object_set_new(record, "output_bytes_lost", json_integer(end->output_lost));
+	if (e->measurement_count)
+		json_object_set_new(record, "measurements", measurements(e));
 	json_object_set_new(record, "kvm_runs", json_integer(e->exit_count));
 	json_object_set_new(record, "ioctls", ioctl_results(e));
 	return record;
