@@ -67,7 +67,7 @@ static void refresh_extra_memory(struct vcpu *vcpu)
 }
 
 /* Nobody answers: who touches the memory waits for ever. */
-static void add_memory_that_never_comes(struct vcpu *vcpu)
+static void add_memory_that_does_not_come(struct vcpu *vcpu)
 {
 	struct uffdio_api api = { .api = UFFD_API };
 	struct uffdio_register range = { .mode = UFFDIO_REGISTER_MODE_MISSING };
@@ -108,7 +108,7 @@ static const struct state
 				  .on_exit = refresh_extra_memory },
 	/* blocked in the host's memory management */
 	blocked_on_userfaultfd = { .image = &guest_long64_touch_pages, .sleeps = true,
-				   .prepare = add_memory_that_never_comes };
+				   .prepare = add_memory_that_does_not_come };
 
 #define EACH_STATE(X, ...)                       \
 	X(spinning_in_real_mode, __VA_ARGS__)    \

@@ -141,6 +141,14 @@ static void run_on_cpu(int cpu)
 		error("sched_setaffinity to CPU %d: %s", cpu, strerror(errno));
 }
 
+/* The calling thread; 0: as all others. Without permission things stay as they are. */
+static void set_priority(int priority)
+{
+	struct sched_param parameter = { .sched_priority = priority };
+
+	sched_setscheduler(0, priority ? SCHED_FIFO : SCHED_OTHER, &parameter);
+}
+
 static bool keep_busy;
 
 static void *turn(void *cpu)

@@ -67,10 +67,12 @@ struct kick_setup {
 	 */
 	bool sleeps;
 	void (*on_exit)(struct vcpu *vcpu); /* at each other exit, as a VMM would; may be NULL */
+	void (*on_lost)(void);              /* brings the vCPU out if no kick does; may be NULL */
 	int irqfd;                          /* KICK_BY_IRQFD: what to write to */
 	int vcpu_cpu, sender_cpu;           /* where to run; NO_CPU: the scheduler decides */
-	unsigned samples;                   /* of each kind, at most */
-	double seconds;                     /* after which no more are taken */
+	bool first;       /* both before all others, by real-time priority, if this user may */
+	unsigned samples; /* of each kind, at most */
+	double seconds;   /* after which no more are taken */
 };
 
 #define NO_CPU (-1)
@@ -85,7 +87,7 @@ void measure_kicks(const struct kick_setup *setup, struct measurement *m);
 /*
  * The same with a verdict: the case fails if a kick takes more than the limit that
  * cases/kick_limits.tsv has for it under this name, at the third look, each of which takes twice
- * as many samples as the one before it.
+ * as many samples as the one before it. With setup.first, so that a neighbour costs little.
  */
 void expect_kick_latency(struct kick_setup setup, const char *name);
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One string instruction that fills half a TiB: 2^39 linear addresses, all of them the page `counter`
- * is in, by three page tables whose entries are all the same. sti as in any/spin.S.
+ * is in, by three page tables whose entries are all the same. Downwards: upwards some CPUs do it so
+ * fast that they look for interrupts every other millisecond only, in a guest or not. sti as in
+ * any/spin.S.
  */
 #include "guest.h"
 
@@ -23,7 +25,8 @@ entry:
 	movq	$(pdpt + PRESENT_WRITABLE), PML4 + 8
 	sti
 again:
-	movabs	$FILLED, %rdi
+	std
+	movabs	$(FILLED + (1 << 39) - 1), %rdi
 	movabs	$(1 << 39), %rcx
 	movb	$1, %al
 fill:
