@@ -66,20 +66,28 @@ static void refresh_extra_memory(struct vcpu *vcpu)
 		error("madvise: %s", strerror(errno));
 }
 
-/* Nobody answers: who touches the memory waits for ever. */
+static struct uffdio_register waiting = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+static int userfaultfd = -1;
+
+/* Nobody answers: who touches the memory waits. */
 static void add_memory_that_does_not_come(struct vcpu *vcpu)
 {
 	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register range = { .mode = UFFDIO_REGISTER_MODE_MISSING };
-	int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
 
-	if (fd < 0)
+	userfaultfd = syscall(SYS_userfaultfd, O_CLOEXEC);
+	if (userfaultfd < 0)
 		skip("needs userfaultfd(2); this host answers %s", strerror(errno));
 	add_extra_memory(vcpu);
-	range.range.start = (uintptr_t)extra_memory;
-	range.range.len = EXTRA_SIZE;
-	if (ioctl(fd, UFFDIO_API, &api) != 0 || ioctl(fd, UFFDIO_REGISTER, &range) != 0)
+	waiting.range.start = (uintptr_t)extra_memory;
+	waiting.range.len = EXTRA_SIZE;
+	if (ioctl(userfaultfd, UFFDIO_API, &api) != 0 ||
+	    ioctl(userfaultfd, UFFDIO_REGISTER, &waiting) != 0)
 		error("userfaultfd: %s", strerror(errno));
+}
+
+static void answer_with_zeros(void)
+{
+	ioctl(userfaultfd, UFFDIO_ZEROPAGE, &(struct uffdio_zeropage){ .range = waiting.range });
 }
 
 /* What the guest is doing when the kick comes. */
@@ -88,6 +96,7 @@ struct state {
 	bool irqchip, sleeps;
 	void (*prepare)(struct vcpu *vcpu);
 	void (*on_exit)(struct vcpu *vcpu);
+	void (*on_lost)(void);
 };
 
 /* clang-format off */
@@ -108,7 +117,8 @@ static const struct state
 				  .on_exit = refresh_extra_memory },
 	/* blocked in the host's memory management */
 	blocked_on_userfaultfd = { .image = &guest_long64_touch_pages, .sleeps = true,
-				   .prepare = add_memory_that_does_not_come };
+				   .prepare = add_memory_that_does_not_come,
+.on_lost = answer_with_zeros };
 
 #define EACH_STATE(X, ...)                       \
 	X(spinning_in_real_mode, __VA_ARGS__)    \
@@ -133,6 +143,7 @@ static struct kick_setup set_up(const struct state *state, enum kick_how how)
 		.how = how,
 		.sleeps = state->sleeps,
 		.on_exit = state->on_exit,
+		.on_lost = state->on_lost,
 		.irqfd = -1,
 		.vcpu_cpu = NO_CPU,
 		.sender_cpu = NO_CPU,

@@ -195,6 +195,9 @@ const char *const kick_how_names[KICK_HOWS] = {
 #define TIMER_AHEAD 100000 /* ns: a timer is set so long before it expires */
 #define WARM_UP     4      /* pairs that are not kept */
 
+/* On one CPU, the sender must come in before the target that spins there. */
+enum { TARGET_PRIORITY = 1, SENDER_PRIORITY };
+
 /*
  * Rounds: the target says that one has begun and goes where the kick is to find it; the sender sees
  * it there, and sends; the target says when it was back. Of each pair of rounds the first is the
@@ -270,14 +273,22 @@ static void (*const send[KICK_HOWS])(struct meter *) = {
 	[KICK_BY_IRQFD] = send_by_eventfd,
 };
 
+/* The calling thread sends. */
+static void become_sender(const struct meter *m)
+{
+	prctl(PR_SET_TIMERSLACK, 1);
+	run_on_cpu(m->setup.sender_cpu);
+	if (m->setup.first)
+		set_priority(SENDER_PRIORITY);
+}
+
 /* The process that sends: until the pipe's other end is closed, as it is when the case ends. */
 static _Noreturn void send_when_rung(struct meter *m)
 {
 	char byte;
 
-	prctl(PR_SET_TIMERSLACK, 1);
 	close(m->doorbell[1]);
-	run_on_cpu(m->setup.sender_cpu);
+	become_sender(m);
 	while (read(m->doorbell[0], &byte, 1) == 1)
 		send_signal(m);
 	_exit(0);
@@ -322,6 +333,8 @@ static void wait_until_back(struct meter *m, unsigned round)
 		if (!m->outside)
 			looks += progress ? *progress != 0 : is_asleep(m->target);
 	}
+	if (m->setup.on_lost)
+		m->setup.on_lost();
 	case_fail(m->setup.vcpu, HERE, "the kick ends KVM_RUN", "the vCPU %s on after kick %u (%s)",
 		  progress ? "ran" : "slept", round / 2, kick_how_names[m->setup.how]);
 }
@@ -330,8 +343,7 @@ static void *kick(void *arg)
 {
 	struct meter *m = arg;
 
-	prctl(PR_SET_TIMERSLACK, 1);
-	run_on_cpu(m->setup.sender_cpu);
+	become_sender(m);
 	for (unsigned round = 1;; round++) {
 		while (get(&m->begun) != round)
 			wait_for_change(&m->begun, round - 1, 0);
@@ -461,6 +473,8 @@ static struct meter *start(const struct kick_setup *setup)
 	run_on_cpu(setup->vcpu_cpu);
 	prepare_signals(m);
 	prepare_sender(m);
+	if (setup->first)
+		set_priority(TARGET_PRIORITY);
 	return m;
 }
 
@@ -469,6 +483,8 @@ static void stop(struct meter *m, pthread_t sender)
 	m->stopping = true;
 	publish(&m->begun, m->begun + 1);
 	pthread_join(sender, NULL);
+	if (m->setup.first)
+		set_priority(0);
 	if (m->setup.how == KICK_BY_TIMER)
 		timer_delete(m->timer);
 	close(m->doorbell[0]);
@@ -513,6 +529,7 @@ void expect_kick_latency(struct kick_setup setup, const char *name)
 	struct measurement *m = measurement_new(name);
 
 	m->limit_percent = kick_limit(name);
+	setup.first = true;
 	setup.seconds = 1e9;
 	for (setup.samples = FIRST_SAMPLES; m->looks < LOOKS; setup.samples *= 2) {
 		measure_kicks(&setup, m);
