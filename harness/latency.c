@@ -9,12 +9,14 @@
 #include "vm.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -207,6 +209,7 @@ struct meter {
 	struct kick_setup setup;
 	pid_t process, target;   /* that of the thread that is kicked */
 	unsigned begun, ended;   /* rounds */
+	unsigned ready;          /* senders that are, with the priority that lets them in */
 	bool outside, stopping;  /* this round is the baseline's; there are no more */
 	uint64_t sent_at;        /* ns */
 	volatile uint32_t turns; /* what changes while the target spins in userspace */
@@ -274,12 +277,13 @@ static void (*const send[KICK_HOWS])(struct meter *) = {
 };
 
 /* The calling thread sends. */
-static void become_sender(const struct meter *m)
+static void become_sender(struct meter *m)
 {
 	prctl(PR_SET_TIMERSLACK, 1);
 	run_on_cpu(m->setup.sender_cpu);
 	if (m->setup.first)
 		set_priority(SENDER_PRIORITY);
+	publish(&m->ready, get(&m->ready) + 1); /* the process is first, then the thread */
 }
 
 /* The process that sends: until the pipe's other end is closed, as it is when the case ends. */
@@ -442,6 +446,12 @@ static void prepare_signals(struct meter *m)
 	set_kvm_mask(vcpu, SIGUSR2);
 }
 
+static void wait_until_ready(struct meter *m, unsigned senders)
+{
+	for (unsigned ready; (ready = get(&m->ready)) < senders;)
+		wait_for_change(&m->ready, ready, 0);
+}
+
 static void prepare_sender(struct meter *m)
 {
 	struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = KICK_SIGNAL };
@@ -460,9 +470,10 @@ static void prepare_sender(struct meter *m)
 		error("fork: %s", strerror(errno));
 	if (pid == 0)
 		send_when_rung(m);
+	wait_until_ready(m, 1);
 }
 
-static struct meter *start(const struct kick_setup *setup)
+static struct meter *start(const struct kick_setup *setup, pthread_t *sender)
 {
 	struct meter *m =
 		mmap(NULL, sizeof *m, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -473,6 +484,8 @@ static struct meter *start(const struct kick_setup *setup)
 	run_on_cpu(setup->vcpu_cpu);
 	prepare_signals(m);
 	prepare_sender(m);
+	*sender = call_on_thread(kick, m);
+	wait_until_ready(m, setup->how == KICK_BY_PROCESS ? 2 : 1);
 	if (setup->first)
 		set_priority(TARGET_PRIORITY);
 	return m;
@@ -497,8 +510,8 @@ void measure_kicks(const struct kick_setup *setup, struct measurement *to)
 {
 	size_t size = setup->samples * sizeof(uint32_t);
 	uint32_t *values = malloc(size), *baselines = malloc(size);
-	struct meter *m = start(setup);
-	pthread_t sender = call_on_thread(kick, m);
+	pthread_t sender;
+	struct meter *m = start(setup, &sender);
 	uint64_t deadline;
 	size_t n = 0;
 
@@ -521,6 +534,15 @@ void measure_kicks(const struct kick_setup *setup, struct measurement *to)
 	free(baselines);
 }
 
+/* One case at a time judges: two of them would keep each other from their CPU. Until the case ends. */
+static void take_turn(void)
+{
+	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || flock(fd, LOCK_EX) != 0)
+		error("cannot lock /proc/self/exe: %s", strerror(errno));
+}
+
 #define LOOKS         3
 #define FIRST_SAMPLES 64 /* each look takes twice as many as the one before */
 
@@ -528,6 +550,7 @@ void expect_kick_latency(struct kick_setup setup, const char *name)
 {
 	struct measurement *m = measurement_new(name);
 
+	take_turn();
 	m->limit_percent = kick_limit(name);
 	setup.first = true;
 	setup.seconds = 1e9;
