@@ -117,6 +117,12 @@ matrix: $(BUILD)/kvmspec ## run the cases on many: KERNELS='6.1 6.12', ENGINES='
 stress: $(BUILD)/kvmspec ## run what takes minutes: a million kicks
 	@$(RUN) --timeout-scale=10 stress
 
+# One job: two would measure each other. What was measured before an interrupt is shown, too.
+LATENCY := build/latency
+latency: $(BUILD)/kvmspec ## measure how long kicks take and how they scale: a table and SVG plots
+	@$(BUILD)/kvmspec --jobs=1 --out='$(or $(OUT),$(LATENCY))' $(or $(FILTER),latency scalability); \
+		status=$$?; $(PYTHON) ci/latency.py '$(or $(OUT),$(LATENCY))' && exit $$status
+
 bench: $(BUILD)/kvmspec $(BUILD)/bare ## measure what a case costs, against a bare program
 	@$(PYTHON) ci/bench.py $^
 
@@ -149,7 +155,7 @@ help: ## show this
 		V=1 'print the commands' \
 		'CC= CFLAGS=' 'the compiler and its options'
 
-.PHONY: all deps check test list lab matrix stress bench lint install clean help
+.PHONY: all deps check test list lab matrix stress latency bench lint install clean help
 
 include harness/tests/tests.mk
 include ci/measure.mk

@@ -19,8 +19,9 @@
 GUEST(long64, count_and_halt);
 GUEST(long64, spin);
 
-#define ROUNDS 40
-#define CYCLES 2048 /* of all vCPUs together, in each round */
+#define ROUNDS  100 /* at most, of each kind */
+#define SECONDS 2   /* for each number of vCPUs; then the rounds are over */
+#define CYCLES  512 /* of all vCPUs together, in each round */
 
 struct crew;
 
@@ -37,7 +38,7 @@ struct crew {
 	struct vm *vm;
 	unsigned size;
 	bool masked, dismissed; /* for the round that begins */
-	uint64_t begun;         /* ns */
+	uint64_t begun, ended;  /* when the first thread did, or the kicks; the last thread: ns */
 	pthread_barrier_t barrier;
 	pthread_t threads[VCPUS_MAX];
 	pid_t tids[VCPUS_MAX];
@@ -107,6 +108,15 @@ static unsigned cycles_of(const struct crew *crew)
 	return crew->workload->meanwhile ? 1 : CYCLES / crew->size;
 }
 
+/* The first thread that is here. */
+static void note_begin(struct crew *crew)
+{
+	uint64_t nothing = 0;
+
+	__atomic_compare_exchange_n(&crew->begun, &nothing, now_ns(), false, __ATOMIC_SEQ_CST,
+				    __ATOMIC_SEQ_CST);
+}
+
 static void *serve(void *arg)
 {
 	struct member *member = arg;
@@ -121,8 +131,10 @@ static void *serve(void *arg)
 			break;
 		choose_way(vcpu, crew->masked);
 		pthread_barrier_wait(&crew->barrier);
+		note_begin(crew);
 		for (unsigned i = 0; i < cycles_of(crew); i++)
 			crew->workload->cycle(vcpu, crew->masked);
+		__atomic_store_n(&crew->ended, now_ns(), __ATOMIC_SEQ_CST); /* the last one stays */
 		pthread_barrier_wait(&crew->barrier);
 	}
 	free(member);
@@ -135,13 +147,13 @@ static uint32_t time_round(struct crew *crew, bool masked)
 	uint64_t taken;
 
 	crew->masked = masked;
+	crew->begun = 0;
 	pthread_barrier_wait(&crew->barrier);
 	pthread_barrier_wait(&crew->barrier);
-	crew->begun = now_ns();
 	if (crew->workload->meanwhile)
 		crew->workload->meanwhile(crew);
 	pthread_barrier_wait(&crew->barrier);
-	taken = now_ns() - crew->begun;
+	taken = crew->ended - crew->begun;
 	if (!crew->workload->meanwhile)
 		taken /= cycles_of(crew) * crew->size;
 	return taken < UINT32_MAX ? taken : UINT32_MAX;
@@ -152,6 +164,8 @@ static void measure(struct vm *vm, const struct workload *workload, unsigned siz
 	struct crew *crew = calloc(1, sizeof *crew);
 	uint32_t masked[ROUNDS], immediate[ROUNDS];
 	struct measurement *m;
+	unsigned rounds = 0;
+	uint64_t deadline;
 	char name[32];
 
 	if (!crew)
@@ -169,9 +183,10 @@ static void measure(struct vm *vm, const struct workload *workload, unsigned siz
 		crew->threads[i] = call_on_thread(serve, member);
 	}
 	time_round(crew, false); /* to warm up */
-	for (unsigned round = 0; round < ROUNDS; round++) {
-		immediate[round] = time_round(crew, false);
-		masked[round] = time_round(crew, true);
+	deadline = now_ns() + SECONDS * 1000000000ull;
+	for (; rounds < ROUNDS && now_ns() < deadline; rounds++) {
+		immediate[rounds] = time_round(crew, false);
+		masked[rounds] = time_round(crew, true);
 	}
 	crew->dismissed = true;
 	pthread_barrier_wait(&crew->barrier);
@@ -179,8 +194,8 @@ static void measure(struct vm *vm, const struct workload *workload, unsigned siz
 		pthread_join(crew->threads[i], NULL);
 	free(crew);
 	m->looks = 1;
-	distribution_of(&m->baseline, immediate, ROUNDS);
-	distribution_of(&m->value, masked, ROUNDS);
+	distribution_of(&m->baseline, immediate, rounds);
+	distribution_of(&m->value, masked, rounds);
 }
 
 static void measure_growing(const struct workload *workload)
