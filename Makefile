@@ -118,10 +118,11 @@ stress: $(BUILD)/kvmspec ## run what takes minutes: a million kicks
 	@$(RUN) --timeout-scale=10 stress
 
 # One job: two would measure each other. What was measured before an interrupt is shown, too.
-LATENCY := build/latency
-latency: $(BUILD)/kvmspec ## measure how long kicks take and how they scale: a table and SVG plots
-	@$(BUILD)/kvmspec --jobs=1 --out='$(or $(OUT),$(LATENCY))' $(or $(FILTER),latency scalability); \
-		status=$$?; $(PYTHON) ci/latency.py '$(or $(OUT),$(LATENCY))' && exit $$status
+latency: OUT ?= $(BUILD)/latency
+latency: $(BUILD)/kvmspec ## measure how long kicks take, and how they scale: a table and plots
+	@$(if $(KERNEL)$(ENGINE),ci/lab run --program=$< $(LAB_OPTIONS) --cpus=2 $(LAB),$<) --jobs=1 \
+		--out='$(OUT)' $(or $(FILTER),latency scalability); \
+		status=$$?; $(PYTHON) ci/latency.py '$(OUT)' && exit $$status
 
 bench: $(BUILD)/kvmspec $(BUILD)/bare ## measure what a case costs, against a bare program
 	@$(PYTHON) ci/bench.py $^

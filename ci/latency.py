@@ -111,23 +111,28 @@ def spread(d: dict[str, Any], x: float, y: float, scale: Scale, color: str) -> s
             + f'<circle cx="{at["p50"]:.1f}" cy="{y:.1f}" r="3" fill="{color}"/>')
 
 
+def legend(y: float, baseline: str, value: str) -> list[str]:
+    return [f'<circle cx="{x}" cy="{y}" r="3" fill="{color}"/>' + text(x + 8, y + 4, words)
+            for x, color, words in ((12, BASELINE, baseline), (230, VALUE, value))]
+
+
 def plot_latency(path: Path, title: str, records: list[dict[str, Any]]) -> None:
     """A row for each case, a panel for each place."""
     measurements = [m for record in records for m in record["measurements"]]
     places = list(dict.fromkeys(m["name"] for m in measurements))
     scale = Scale(ends(measurements), PANEL - 20)
     bottom = TOP + ROW * len(records)
-    parts = [text(8, 16, title), text(8, 32, "kick"), text(LEFT - 8, 32, "n: min, p10–p90, median, p99", "end")]
-    for i, (words, color) in enumerate((("KVM_RUN", VALUE), ("baseline", BASELINE))):
-        parts.append(f'<circle cx="{60 + 80 * i}" cy="28" r="3" fill="{color}"/>'
-                     + text(66 + 80 * i, 32, words))
+    parts = [text(8, 16, title), *legend(bottom + 36, "the same kick outside of KVM_RUN", "the kick of KVM_RUN"),
+             text(430, bottom + 40, "dot: median; thick: 10th to 90th percentile; thin: minimum to "
+                  "99th; pale: noisy")]
     for column, place in enumerate(places):
         x = LEFT + PANEL * column
         parts.append(text(x, 32, place))
-        for ns in scale.decades():
+        for i, ns in enumerate(scale.decades()):
             at = x + scale(ns)
-            parts.append(f'<line class="axis" x1="{at:.1f}" y1="{TOP - 6}" x2="{at:.1f}" y2="{bottom}"/>'
-                         + text(at, bottom + 14, duration(ns), "middle"))
+            parts.append(f'<line class="axis" x1="{at:.1f}" y1="{TOP - 6}" x2="{at:.1f}" y2="{bottom}"/>')
+            if i % 2 == 0:  # there is no room for each
+                parts.append(text(at, bottom + 14, duration(ns), "middle"))
     for row, record in enumerate(records):
         y = TOP + ROW * (row + 0.5)
         parts.append(text(8, y + 4, record["name"]))
@@ -136,7 +141,7 @@ def plot_latency(path: Path, title: str, records: list[dict[str, Any]]) -> None:
             parts.append(f'<g class="{"noisy" if m["noisy"] else ""}">'
                          + spread(m["baseline"], x, y + 3, scale, BASELINE)
                          + spread(m["value"], x, y - 2, scale, VALUE) + "</g>")
-    write_svg(path, LEFT + PANEL * len(places) + 20, bottom + 24, title, parts)
+    write_svg(path, LEFT + PANEL * len(places) + 20, bottom + 50, title, parts)
 
 
 def plot_scalability(path: Path, title: str, records: list[dict[str, Any]]) -> None:
@@ -158,10 +163,7 @@ def plot_scalability(path: Path, title: str, records: list[dict[str, Any]]) -> N
                          + " ".join(f"{x:.1f},{y:.1f}" for x, y in points) + '"/>')
         parts += [text(x0 + i * step, 66 + height, m["name"].split()[0], "middle")
                   for i, m in enumerate(ms)]
-    parts.append(f'<circle cx="{left}" cy="{86 + height}" r="4" fill="{BASELINE}"/>'
-                 + text(left + 8, 90 + height, "immediate_exit")
-                 + f'<circle cx="{left + 110}" cy="{86 + height}" r="4" fill="{VALUE}"/>'
-                 + text(left + 118, 90 + height, "KVM_SET_SIGNAL_MASK; over the number of vCPUs"))
+    parts += legend(86 + height, "immediate_exit", "KVM_SET_SIGNAL_MASK; medians over the number of vCPUs")
     write_svg(path, left + len(records) * (width + left), 100 + height, title, parts)
 
 
