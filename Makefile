@@ -121,7 +121,7 @@ stress: $(BUILD)/kvmspec ## run what takes minutes: a million kicks
 latency: OUT ?= $(BUILD)/latency
 latency: $(BUILD)/kvmspec ## measure how long kicks take, and how they scale: a table and plots
 	@$(if $(KERNEL)$(ENGINE),ci/lab run --program=$< $(LAB_OPTIONS) --cpus=2 $(LAB),$<) --jobs=1 \
-		--out='$(OUT)' $(or $(FILTER),latency scalability); \
+		--out='$(OUT)' $(if $(FILTER),'$(FILTER)',latency scalability); \
 		status=$$?; $(PYTHON) ci/latency.py '$(OUT)' && exit $$status
 
 bench: $(BUILD)/kvmspec $(BUILD)/bare ## measure what a case costs, against a bare program

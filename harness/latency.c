@@ -319,9 +319,12 @@ static void wait_until_there(struct meter *m)
 
 	if (progress)
 		*progress = 0;
-	do
-		sleep_us(LOOK_EVERY);
-	while (progress ? !*progress : !is_asleep(m->target));
+	/* ever longer: on a slow engine, a wake-up may come before the guest ran at all */
+	for (unsigned us = LOOK_EVERY;; us += us / 2) {
+		sleep_us(us);
+		if (progress ? *progress != 0 : is_asleep(m->target))
+			return;
+	}
 }
 
 static void wait_until_back(struct meter *m, unsigned round)
