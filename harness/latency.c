@@ -207,6 +207,8 @@ enum { TARGET_PRIORITY = 1, SENDER_PRIORITY };
  */
 struct meter {
 	struct kick_setup setup;
+	const char *file; /* what a failure is reported at */
+	int line;
 	pid_t process, target;   /* that of the thread that is kicked */
 	unsigned begun, ended;   /* rounds */
 	unsigned ready;          /* senders that are, with the priority that lets them in */
@@ -342,8 +344,9 @@ static void wait_until_back(struct meter *m, unsigned round)
 	}
 	if (m->setup.on_lost)
 		m->setup.on_lost();
-	case_fail(m->setup.vcpu, HERE, "the kick ends KVM_RUN", "the vCPU %s on after kick %u (%s)",
-		  progress ? "ran" : "slept", round / 2, kick_how_names[m->setup.how]);
+	case_fail(m->setup.vcpu, m->file, m->line, "the kick ends KVM_RUN",
+		  "the vCPU %s on after kick %u (%s)", progress ? "ran" : "slept", round / 2,
+		  kick_how_names[m->setup.how]);
 }
 
 static void *kick(void *arg)
@@ -382,7 +385,7 @@ static uint64_t stay_in_guest(struct meter *m)
 		if (is_kicked(m, result))
 			return at;
 		if (result != 0)
-			case_fail(vcpu, HERE, "KVM_RUN runs the guest until the kick",
+			case_fail(vcpu, m->file, m->line, "KVM_RUN runs the guest until the kick",
 				  "KVM_RUN fails with %s", errno_name(-result));
 		if (m->setup.on_exit)
 			m->setup.on_exit(vcpu);
@@ -476,14 +479,17 @@ static void prepare_sender(struct meter *m)
 	wait_until_ready(m, 1);
 }
 
-static struct meter *start(const struct kick_setup *setup, pthread_t *sender)
+static struct meter *start(const char *file, int line, const struct kick_setup *setup,
+			   pthread_t *sender)
 {
 	struct meter *m =
 		mmap(NULL, sizeof *m, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	if (m == MAP_FAILED)
 		error("cannot map memory: %s", strerror(errno));
-	*m = (struct meter){ .setup = *setup, .process = getpid(), .target = gettid() };
+	*m = (struct meter){
+		.setup = *setup, .file = file, .line = line, .process = getpid(), .target = gettid()
+	};
 	run_on_cpu(setup->vcpu_cpu);
 	prepare_signals(m);
 	prepare_sender(m);
@@ -509,12 +515,13 @@ static void stop(struct meter *m, pthread_t sender)
 	munmap(m, sizeof *m);
 }
 
-void measure_kicks(const struct kick_setup *setup, struct measurement *to)
+void measure_kicks_(const char *file, int line, const struct kick_setup *setup,
+		    struct measurement *to)
 {
 	size_t size = setup->samples * sizeof(uint32_t);
 	uint32_t *values = malloc(size), *baselines = malloc(size);
 	pthread_t sender;
-	struct meter *m = start(setup, &sender);
+	struct meter *m = start(file, line, setup, &sender);
 	uint64_t deadline;
 	size_t n = 0;
 
@@ -549,7 +556,7 @@ static void take_turn(void)
 #define LOOKS         3
 #define FIRST_SAMPLES 64 /* each look takes twice as many as the one before */
 
-void expect_kick_latency(struct kick_setup setup, const char *name)
+void expect_kick_latency_(const char *file, int line, struct kick_setup setup, const char *name)
 {
 	struct measurement *m = measurement_new(name);
 
@@ -558,12 +565,12 @@ void expect_kick_latency(struct kick_setup setup, const char *name)
 	setup.first = true;
 	setup.seconds = 1e9;
 	for (setup.samples = FIRST_SAMPLES; m->looks < LOOKS; setup.samples *= 2) {
-		measure_kicks(&setup, m);
+		measure_kicks_(file, line, &setup, m);
 		if (judged_ratio(m) <= m->limit_percent)
 			return;
 	}
 	case_fail(
-		setup.vcpu, HERE,
+		setup.vcpu, file, line,
 		"a kick takes at most so many times what the same signal takes outside of KVM_RUN "
 		"as cases/kick_limits.tsv allows",
 		"%s: limit %.1f, medians %.1f (%u ns to %u ns), lowest tenths %.1f, in %u samples, "

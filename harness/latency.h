@@ -82,14 +82,17 @@ struct kick_setup {
  * calling thread. The case fails if a kick does not end KVM_RUN although the vCPU runs on, or sleeps
  * on, for so long that it cannot be a matter of time.
  */
-void measure_kicks(const struct kick_setup *setup, struct measurement *m);
+#define measure_kicks(setup, m) measure_kicks_(__FILE__, __LINE__, (setup), (m))
+void measure_kicks_(const char *file, int line, const struct kick_setup *setup,
+		    struct measurement *m);
 
 /*
  * The same with a verdict: the case fails if a kick takes more than the limit that
  * cases/kick_limits.tsv has for it under this name, at the third look, each of which takes twice
  * as many samples as the one before it. With setup.first, so that a neighbour costs little.
  */
-void expect_kick_latency(struct kick_setup setup, const char *name);
+#define expect_kick_latency(setup, name) expect_kick_latency_(__FILE__, __LINE__, (setup), (name))
+void expect_kick_latency_(const char *file, int line, struct kick_setup setup, const char *name);
 
 /* In per cent of the baseline; ends the case as ERROR if no row is about it (runner/catalogue.c). */
 uint32_t kick_limit(const char *name);

@@ -16,21 +16,21 @@ static struct kick_setup setup_of(struct vcpu *vcpu)
 
 CASE(latency, takes_too_long, .timeout = 60)
 {
-	expect_kick_latency(setup_of(boot(spin)), "fixture.impossible");
+	expect_kick_latency(setup_of(boot(spin)), "fixture.impossible"); /* ends here */
 }
 
 static void stop_listening(struct vcpu *vcpu)
 {
-	(void)vcpu;
-	signal_block(KICK_SIGNAL);
+	set_kvm_mask(vcpu, KICK_SIGNAL);
 }
 
 CASE(latency, is_lost, .timeout = 60)
 {
 	struct kick_setup setup = setup_of(boot(count_and_halt));
 
+	setup.how = KICK_SIGNAL_MASK;
 	setup.on_exit = stop_listening;
-	measure_kicks(&setup, measurement_new("fixture.lost"));
+	measure_kicks(&setup, measurement_new("fixture.lost")); /* ends here */
 }
 
 /* An interrupt by an eventfd that is connected with nothing. */
@@ -41,7 +41,7 @@ CASE(latency, is_lost_by_a_vcpu_that_sleeps, .timeout = 60)
 	setup.how = KICK_BY_IRQFD;
 	setup.sleeps = true;
 	setup.irqfd = eventfd(0, EFD_CLOEXEC);
-	measure_kicks(&setup, measurement_new("fixture.lost"));
+	measure_kicks(&setup, measurement_new("fixture.lost")); /* ends here */
 }
 
 CASE(latency, has_no_limit)
