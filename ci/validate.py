@@ -59,8 +59,8 @@ def distribution(value: Any) -> bool:
     """The histogram counts every sample, and the percentiles are in order."""
     if not isinstance(value, dict):
         return False
-    order = [value.get(name) for name in ("min", "p10", "p50", "p90", "p99", "max")]
-    buckets = value.get("histogram")
+    order: Any = [value.get(name) for name in ("min", "p10", "p50", "p90", "p99", "max")]
+    buckets: Any = value.get("histogram")
     return (all(map(count, [*order, value.get("count")])) and order == sorted(order)
             and list_of(list_of(count))(buckets) and all(len(b) == 2 for b in buckets)
             and buckets == sorted(buckets) and sum(n for _, n in buckets) == value["count"])
