@@ -120,6 +120,13 @@ mutants: $(BUILD)/kvmspec ## put faults into KVM, and see which cases catch them
 stress: $(BUILD)/kvmspec ## run what takes minutes: a million kicks
 	@$(RUN) --timeout-scale=10 stress
 
+# One job: two would measure each other. What was measured before an interrupt is shown, too.
+latency: OUT ?= $(BUILD)/latency
+latency: $(BUILD)/kvmspec ## measure how long kicks take, and how they scale: a table and plots
+	@$(if $(KERNEL)$(ENGINE),ci/lab run --program=$< $(LAB_OPTIONS) --cpus=2 $(LAB),$<) --jobs=1 \
+		--out='$(OUT)' $(if $(FILTER),'$(FILTER)',latency scalability); \
+		status=$$?; $(PYTHON) ci/latency.py '$(OUT)' && exit $$status
+
 bench: $(BUILD)/kvmspec $(BUILD)/bare ## measure what a case costs, against a bare program
 	@$(PYTHON) ci/bench.py $^
 
@@ -152,7 +159,7 @@ help: ## show this
 		V=1 'print the commands' \
 		'CC= CFLAGS=' 'the compiler and its options'
 
-.PHONY: all deps check test list lab matrix mutants stress bench lint install clean help
+.PHONY: all deps check test list lab matrix mutants stress latency bench lint install clean help
 
 include harness/tests/tests.mk
 include ci/measure.mk

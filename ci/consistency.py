@@ -75,6 +75,18 @@ def check_kernel_log() -> None:
         check_range(where, row[2])
 
 
+def check_kick_limits(cases: list[tuple[str, str, str]]) -> None:
+    """Each limit is a number, and about a case of area kick_latency: its measurement has its name."""
+    names = [case.removeprefix("kick_latency/") for case, _, _ in cases
+             if case.startswith("kick_latency/")]
+    for where, row in rows("cases/kick_limits.tsv", 6):
+        check_range(where, row[2])
+        if not re.fullmatch(r"\d+(\.\d+)?", row[4]):
+            problems.append(f"{where}: the limit {row[4]!r} is no number")
+        if not fnmatch.filter(names, row[0]):
+            problems.append(f"{where}: no case measures {row[0]}")
+
+
 def check_range(where: str, text: str) -> None:
     """As harness/runner/catalogue.c reads it."""
     if not KERNEL_RANGE.fullmatch(text):
@@ -108,6 +120,7 @@ def main() -> int:
     check_contracts(cases)
     check_deviations(cases)
     check_kernel_log()
+    check_kick_limits(cases)
     check_layout(tracked_files())
     print("\n".join(problems))
     return 1 if problems else 0

@@ -55,6 +55,33 @@ def integer(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def distribution(value: Any) -> bool:
+    """The histogram counts every sample, and the percentiles are in order."""
+    if not isinstance(value, dict):
+        return False
+    order: Any = [value.get(name) for name in ("min", "p10", "p50", "p90", "p99", "max")]
+    buckets: Any = value.get("histogram")
+    return (all(map(count, [*order, value.get("count")])) and order == sorted(order)
+            and list_of(list_of(count))(buckets) and all(len(b) == 2 for b in buckets)
+            and buckets == sorted(buckets) and sum(n for _, n in buckets) == value["count"])
+
+
+def measurement(value: Any) -> bool:
+    return not list(check_members("measurement", value, MEASUREMENT))
+
+
+MEASUREMENT: dict[str, tuple[bool, Check]] = {
+    "name": (True, text),
+    "value": (True, distribution),
+    "baseline": (True, distribution),
+    "ratio": (True, real),
+    "clock_ns": (True, count),
+    "looks": (True, count),
+    "noisy": (True, lambda value: isinstance(value, bool)),
+    "limit": (False, real),
+    "margin": (False, real),
+}
+
 REGISTER = matches(r"0x[0-9a-f]+( [A-Z][A-Z0-9]+)*( \(was 0x[0-9a-f]+\))?")
 _TABLE = "base 0x[0-9a-f]+ limit 0x[0-9a-f]+"
 _SEGMENT = rf"0x[0-9a-f]+ {_TABLE} type \d+ dpl \d+( (s|present|avl|l|db|g|unusable))*"
@@ -88,6 +115,7 @@ RECORD: dict[str, tuple[bool, Check]] = {
     "ftrace": (False, lambda value: list_of(text)(value) and len(value) <= FTRACE_LINES),
     "output": (False, text),
     "output_bytes_lost": (False, count),
+    "measurements": (False, list_of(measurement)),
     "kvm_runs": (True, count),
     "ioctls": (True, object_of(r"KVM_\w+", object_of(r"ok|E\w+|errno -?\d+|other", count))),
 }

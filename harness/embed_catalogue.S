@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Puts the contracts, the known deviations and the expected kernel messages into the binary (runner/catalogue.c): those of cases/,
- * or of the directory that the Makefile defines CATALOGUE as.
+ * Puts the contracts, the known deviations, the expected kernel messages and the limits of kicks into
+ * the binary (runner/catalogue.c): those of cases/, or of the directory that the Makefile defines CATALOGUE as.
  */
 #ifndef CATALOGUE
 #define CATALOGUE cases
@@ -20,4 +20,5 @@
 	embed	contracts_tsv, TEXT(CATALOGUE/contracts.tsv)
 	embed	deviations_tsv, TEXT(CATALOGUE/deviations.tsv)
 	embed	kernel_log_tsv, TEXT(CATALOGUE/kernel_log.tsv)
+	embed	kick_limits_tsv, TEXT(CATALOGUE/kick_limits.tsv)
 	.section .note.GNU-stack, "", @progbits

@@ -49,6 +49,24 @@ struct memory_difference {
 	uint8_t want[EVIDENCE_MEMORY], got[EVIDENCE_MEMORY];
 };
 
+/* What a number of samples looks like: nanoseconds, up to UINT32_MAX. */
+#define DISTRIBUTION_BUCKETS 104
+struct distribution {
+	uint32_t count;
+	uint32_t min, p10, p50, p90, p99, max;
+	uint32_t buckets[DISTRIBUTION_BUCKETS]; /* how many fell in each: see latency.h */
+};
+
+/* What was measured, and what it is compared with, interleaved in the same run. */
+#define EVIDENCE_MEASUREMENTS 16
+struct measurement {
+	char name[64];
+	uint32_t clock;         /* what the reads of the clock add to each sample: ns */
+	uint32_t looks;         /* how often it was measured: the last one is kept */
+	uint32_t limit_percent; /* of the baseline that the value may be; 0: it is not judged */
+	struct distribution value, baseline;
+};
+
 struct evidence {
 	/* The threads that asked KVM for something, of the case and of its children. */
 	uint32_t thread_count;
@@ -84,6 +102,9 @@ struct evidence {
 
 	uint64_t exit_count; /* the ring's next slot is exit_count % EVIDENCE_EXITS */
 	struct exit_event exits[EVIDENCE_EXITS];
+
+	uint32_t measurement_count;
+	struct measurement measurements[EVIDENCE_MEASUREMENTS];
 
 	/* How often each ioctl returned success (0) and each errno; saturating. */
 	uint16_t ioctls[IOCTL_COUNT][EVIDENCE_ERRNOS];

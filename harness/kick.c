@@ -120,8 +120,8 @@ void wait_for_progress(volatile uint32_t *counter)
 	}
 }
 
-/* 'R', 'S', 'T', ... or '?' for a thread that is gone: proc(5), /proc/pid/stat. The name before it ends with the last ')'. */
-static char thread_state(pid_t tid)
+/* The name before it ends with the last ')'. */
+char thread_state(pid_t tid)
 {
 	char path[64], line[256] = "";
 	const char *end;

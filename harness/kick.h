@@ -64,6 +64,9 @@ bool is_asleep(pid_t tid);
 /* Returns when a thread is in KVM_RUN with this vCPU, and asleep there. */
 void wait_until_asleep(struct vcpu *vcpu);
 
+/* 'R', 'S', 'D', ... or '?' for a thread of this process that is gone: proc(5), /proc/pid/stat. */
+char thread_state(pid_t tid);
+
 /* Calls fn(arg) on another thread, in which all signals are blocked. Returns at once. */
 pthread_t call_on_thread(void *(*fn)(void *), void *arg);
 

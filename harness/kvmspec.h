@@ -11,6 +11,7 @@
 #include "ioctl.h"
 #include "kick.h"
 #include "kvm_compat.h"
+#include "latency.h"
 #include "names.h"
 #include "pause.h"
 #include "vm.h"

@@ -1,26 +1,30 @@
 // SPDX-License-Identifier: MIT
 /*
  * What is written down about KVM, embedded in the binary: the contracts (cases/contracts.tsv), the
- * known deviations from them (cases/deviations.tsv), and what a kernel may log without a case having
- * failed (cases/kernel_log.tsv). One entry a line, columns separated by tabs, lines that begin with #
+ * known deviations from them (cases/deviations.tsv), what a kernel may log without a case having
+ * failed (cases/kernel_log.tsv), and how long a kick may take (cases/kick_limits.tsv). One entry a line, columns separated by tabs, lines that begin with #
  * are comments.
  */
 #include "runner/run.h"
 
 #include "host.h"
+#include "latency.h"
 
 #include <fnmatch.h>
+#include <stdlib.h>
 #include <string.h>
 
 extern const char contracts_tsv[], contracts_tsv_end[];
 extern const char deviations_tsv[], deviations_tsv_end[];
 extern const char kernel_log_tsv[], kernel_log_tsv_end[];
+extern const char kick_limits_tsv[], kick_limits_tsv_end[];
 
 enum { CONTRACT_ID, CONTRACT_TEXT, CONTRACT_DOCUMENTED };
 
-/* Of both tables that say where a thing is so; what it is, a case or a line, is a shell pattern. */
+/* Of the tables that say where a thing is so; what it is, a case or a line, is a shell pattern. */
 enum { WHAT, VENDOR_MODULE, KERNEL_RANGE, ENGINE };
 enum { DEVIATION_FAILS_AS = ENGINE + 1, DEVIATION_REASON, DEVIATION_LINK };
+enum { LIMIT = ENGINE + 1 };
 
 #define COLUMN_MAX 1024
 
@@ -163,4 +167,32 @@ static bool is_expected_line(const char *line, void *text)
 bool is_expected_of_kernel(const char *text)
 {
 	return each_line(kernel_log_tsv, kernel_log_tsv_end, is_expected_line, (void *)text);
+}
+
+struct limit_search {
+	const char *name;
+	double limit;
+};
+
+/* The first row counts. */
+static bool is_limit(const char *line, void *arg)
+{
+	struct limit_search *search = arg;
+	char limit[COLUMN_MAX];
+
+	if (!is_about(line, search->name))
+		return false;
+	search->limit = strtod(column(line, LIMIT, limit, sizeof limit), NULL);
+	return true;
+}
+
+uint32_t kick_limit(const char *name)
+{
+	struct limit_search search = { .name = name };
+
+	each_line(kick_limits_tsv, kick_limits_tsv_end, is_limit, &search);
+	if (!(search.limit > 0 && search.limit < 1e6))
+		error("cases/kick_limits.tsv has no row for %s on this host, or no number there",
+		      name);
+	return search.limit * 100; /* a hundredth less does not matter */
 }

@@ -201,6 +201,10 @@ static const struct evidence *sanitised(const struct evidence *shared)
 		e->gates_size = 0;
 	if (e->memory.size > EVIDENCE_MEMORY)
 		e->memory.size = 0;
+	if (e->measurement_count > EVIDENCE_MEASUREMENTS)
+		e->measurement_count = 0;
+	for (uint32_t i = 0; i < e->measurement_count; i++)
+		e->measurements[i].name[sizeof e->measurements[i].name - 1] = '\0';
 	e->file[sizeof e->file - 1] = e->expected[sizeof e->expected - 1] = '\0';
 	e->got[sizeof e->got - 1] = e->reason[sizeof e->reason - 1] = '\0';
 	e->guest[sizeof e->guest - 1] = e->rip_label[sizeof e->rip_label - 1] = '\0';
@@ -252,6 +256,8 @@ json_t *make_record(const struct run *run, const struct planned *planned,
 		json_object_set_new(record, "output", clean_text(end->output, end->output_len));
 	if (end->output_lost)
 		json_object_set_new(record, "output_bytes_lost", json_integer(end->output_lost));
+	if (e->measurement_count)
+		json_object_set_new(record, "measurements", measurements(e));
 	json_object_set_new(record, "kvm_runs", json_integer(e->exit_count));
 	json_object_set_new(record, "ioctls", ioctl_results(e));
 	return record;

@@ -96,6 +96,9 @@ const struct exit_event *last_exit(const struct evidence *e);
  */
 json_t *memory_difference(const struct evidence *e);
 
+/* What the case measured, an array (results/README.md). Needs e->measurement_count > 0. */
+json_t *measurements(const struct evidence *e);
+
 /*
  * What an exit that is hard to read means (explain.c): an array of lines; NULL if the last return of
  * KVM_RUN needs none.

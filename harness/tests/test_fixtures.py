@@ -73,6 +73,15 @@ FAILURES = {
         re.compile("^KVM_EXIT_INTERNAL_ERROR suberror 1")),
     "diagnoses/flood": ("silence", "a flood", None, None),
     "diagnoses/long_contract": ("one thing", "another", None, None),
+    "latency/takes_too_long": (
+        "a kick takes at most so many times what the same signal takes outside of KVM_RUN as "
+        "cases/kick_limits.tsv allows",
+        re.compile(r"^fixture.impossible: limit 0\.0, medians [\d.]+ \(\d+ ns to \d+ ns\), lowest tenths "
+                   r"[\d.]+, in 256 samples, at look 3$"), ..., re.compile("KVM_RUN fails with EINTR")),
+    "latency/is_lost": (
+        "the kick ends KVM_RUN", re.compile(r"^the vCPU ran on after kick [12] \(signal_mask\)$"), ..., ...),
+    "latency/is_lost_by_a_vcpu_that_sleeps": (
+        "the kick ends KVM_RUN", "the vCPU slept on after kick 1 (irqfd)", "after_hlt", ...),
     "threads/one_fails": ("the thread is content", "it is not", None, None),
     "threads/one_fails_while_the_vcpu_runs": (
         "the guest does not count", "it does", re.compile("^again"),
@@ -122,6 +131,12 @@ OTHERS = {
         "memory ends after ([123]|1024) GiB$" if SANITIZED else "memory ends after [123] GiB$")),
     "endings/is_the_first_to_be_killed_without_memory": ("error", HERE, "the score is 1000"),
     "endings/stops_itself": ("error", CASE, re.compile("time-out")),
+    "latency/has_no_limit": ("error", ..., "cases/kick_limits.tsv has no row for fixture.unlisted on "
+                             "this host, or no number there"),
+    "latency/has_a_limit_that_is_no_number": (
+        "error", ..., "cases/kick_limits.tsv has no row for fixture.no_number on this host, or no "
+        "number there"),
+    "latency/measures_too_often": ("error", ..., "more than 16 measurements"),
     "needs/a_capability": ("skip", CASE, "needs KVM_CAP_OF_NO_HOST; this host answers 0"),
     "needs/bits_of_a_capability": ("skip", CASE, re.compile(
         "needs KVM_CAP_NR_MEMSLOTS with bits 0x40000000; this host answers 0x[0-9a-f]+$")),
