@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One string instruction that fills half a TiB: 2^39 linear addresses, all of them the page `counter`
- * is in, by three page tables whose entries are all the same. Downwards: upwards some CPUs do it so
- * fast that they look for interrupts every other millisecond only, in a guest or not. sti as in
- * any/spin.S.
+ * is in, by three page tables whose entries are all the same. Downwards: upwards, signals were seen to
+ * wait for milliseconds, on a host where it is not known why. sti as in any/spin.S.
  */
 #include "guest.h"
 
