@@ -538,6 +538,9 @@ static void expect_no_kick_lost(enum window_name name, enum kicker kicker, unsig
 		     "of %u kicks the last was lost: the guest ran on after it; %u others were "
 		     "early, %u late",
 		     race->asked, race->early, race->late);
+	if (kicker == BY_TIMER && race->early < rounds / 16 && race->aim <= AIM_MIN)
+		skip("needs a timer that can be early for it; of this host's, set to %u ns, %u of %u were",
+		     race->aim, race->early, rounds);
 	if (kicker == BY_TIMER && (race->early < rounds / 16 || race->late < rounds / 16))
 		error("the kicks missed what they were aimed at: %u were early, %u late",
 		      race->early, race->late);
