@@ -75,7 +75,7 @@ class Apply(unittest.TestCase):
         self.change(function="leave", find="x", says=r"a.c defines leave\(\) 0 times")
 
     def test_part_of_a_functions_name(self):
-        self.change(function="nter", find="x", says="0 times")
+        self.change(function="nter", find="return 0;", says=r"defines nter\(\) 0 times")
 
 
 class Load(unittest.TestCase):
