@@ -25,7 +25,7 @@ class Mutant:
     find: str = ""    # occurs there once
     edit: str = ""    # which of EDITS
     text: str = ""
-    cases: str = ""   # filters, separated by spaces: the cases to run, if not all
+    cases: str = ""   # filters, separated by spaces: the areas that have to do with it
     survives: str = ""  # why no case catches it
 
     def edits(self) -> Edits:
@@ -65,7 +65,7 @@ def load(file: Path = FILE) -> dict[str, Mutant]:
 
 def parse(name: str, keys: dict[str, str]) -> Mutant:
     edits = [key for key in EDITS if key in keys]
-    missing = [key for key in ("breaks", "file", "function", "find") if not keys.get(key)]
+    missing = [key for key in ("breaks", "file", "function", "find", "cases") if not keys.get(key)]
     unknown = keys.keys() - {"breaks", "file", "function", "find", "cases", "survives", *EDITS}
     if name == CONTROL:
         raise LabError(f"{CONTROL} is no mutant: it is KVM without one")

@@ -75,11 +75,12 @@ class Apply(unittest.TestCase):
         self.change(function="leave", find="x", says=r"a.c defines leave\(\) 0 times")
 
     def test_part_of_a_functions_name(self):
-        self.change(function="nter", find="x", says="0 times")
+        self.change(function="nter", find="return 0;", says=r"defines nter\(\) 0 times")
 
 
 class Load(unittest.TestCase):
-    GOOD = "[m]\nbreaks = x\nfile = a.c\nfunction = f\nfind = a = b\nreplace = a = c\n"
+    GOOD = "[m]\nbreaks = x\nfile = a.c\nfunction = f\nfind = a = b\nreplace = a = c\n" \
+        "cases = x y\n"
 
     def load(self, text: str) -> dict[str, mutants.Mutant]:
         file = scratch() / "mutants.ini"
@@ -92,7 +93,7 @@ class Load(unittest.TestCase):
 
     def test_good(self):
         self.assertEqual(self.load(self.GOOD), {"m": mutants.Mutant(
-            "m", "x", "a.c", "f", "a = b", "replace", "a = c")})
+            "m", "x", "a.c", "f", "a = b", "replace", "a = c", "x y")})
 
     def test_nothing_in_its_place(self):
         self.assertEqual(self.load(self.GOOD.replace("a = c", ""))["m"].text, "")
@@ -107,7 +108,7 @@ class Load(unittest.TestCase):
         self.refuse(self.GOOD + "after = x\n", "mutant m has 2 of replace, before, after")
 
     def test_unknown_key(self):
-        self.refuse(self.GOOD + "case = x\n", "mutant m has case")
+        self.refuse(self.GOOD + "case = x\n", "mutant m has case, which")
 
     def test_same_name(self):
         self.refuse(self.GOOD + self.GOOD, "section 'm' already exists")
@@ -226,7 +227,7 @@ class Trials(unittest.TestCase):
             return mock.Mock(verdicts=lambda: verdicts, status=status, out=out, said="it died")
         with mock.patch.object(trials, "run_on", run_on), mock.patch.object(trials, "say"), \
                 mock.patch.object(modules, "build", lambda *_: []):
-            return trials.run_control(None, mock.Mock(cases=[]), Path("out"))
+            return trials.run_control(None, [], mock.Mock(), Path("out"))
 
     def test_control(self):
         self.assertEqual(self.control(self.CONTROL), self.CONTROL)
