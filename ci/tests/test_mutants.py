@@ -212,7 +212,7 @@ class Trials(unittest.TestCase):
 
     def test_many(self):
         self.check(self.trial({f"b/{n}": "fail" for n in range(5)}, 1), 0, "5 of 8",
-                   "b/0, b/1, b/2 and 2 more")
+                   "b/0, b/1 and 3 more")
 
     def test_could_not_run(self):
         self.check(self.trial({}, CANNOT_RUN), CANNOT_RUN, "not known", "it died")
