@@ -26,7 +26,7 @@ class Boots(unittest.TestCase):
     def start(self, out: Path, *args: object):
         """A run whose guest is there, and hangs in a case; and the emulator's process id."""
         process = support.start(LAB, "run", f"--program={support.BROKEN}", f"--kernel={KERNEL}",
-                                f"--out={out}", "--jobs=1", ONE, "forever/sleeps", *args)
+                                f"--out={out}", "--jobs=2", ONE, "forever/sleeps", *args)
         self.addCleanup(process.kill)
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.stderr.close)

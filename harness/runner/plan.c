@@ -83,15 +83,18 @@ static void plan_chosen(struct run *run, const struct options *o)
 	qsort(run->plan, run->planned, sizeof *run->plan, by_id);
 }
 
+static void swap(struct planned *a, struct planned *b)
+{
+	struct planned taken = *a;
+
+	*a = *b;
+	*b = taken;
+}
+
 static void shuffle(struct planned *cases, size_t n)
 {
-	for (size_t i = n; i > 1; i--) {
-		size_t other = (size_t)random() % i;
-		struct planned taken = cases[i - 1];
-
-		cases[i - 1] = cases[other];
-		cases[other] = taken;
-	}
+	for (size_t i = n; i > 1; i--)
+		swap(&cases[i - 1], &cases[(size_t)random() % i]);
 }
 
 /* All cases once, then all of them again: what an interrupted run leaves out is spread evenly. */
@@ -138,7 +141,7 @@ static void leave_out(struct run *run, const char *path)
 	free(id);
 	for (size_t i = 0; i < run->planned; i++)
 		if (!json_object_get(ids, run->plan[i].run_id))
-			run->plan[kept++] = run->plan[i];
+			swap(&run->plan[kept++], &run->plan[i]); /* the others go behind the plan */
 	run->planned = kept;
 	json_decref(ids);
 }
