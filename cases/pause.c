@@ -232,8 +232,7 @@ static void wait_for_reports(uint32_t more)
 {
 	uint32_t before = __atomic_load_n(&reports, __ATOMIC_ACQUIRE);
 
-	while (__atomic_load_n(&reports, __ATOMIC_ACQUIRE) - before < more)
-		sleep_us(50);
+	wait_until(__atomic_load_n(&reports, __ATOMIC_ACQUIRE) - before >= more);
 }
 
 CASE(pause, no_report_is_lost_or_repeated, .contract = "pause.continuous",
@@ -288,8 +287,7 @@ CASE(pause, operation_of_the_last_exit_is_finished, .contract = "pause.operation
 
 	vcpu_start(vcpu, answer_and_ask_for_a_pause);
 	for (unsigned i = 0; i < 3; i++) {
-		while (vcpu_pauses_requested(vcpu) == i)
-			sleep_us(50);
+		wait_until(vcpu_pauses_requested(vcpu) != i);
 		vcpu_wait_for_acknowledgement(vcpu);
 		expect_regs(vcpu, .rax = 42, .rbx = 42 * i, .rip = guest_symbol(vcpu, "after_in"));
 		vcpu_resume(vcpu);
@@ -302,8 +300,7 @@ static unsigned halts;
 
 static void wait_for_halt(unsigned n)
 {
-	while (__atomic_load_n(&halts, __ATOMIC_ACQUIRE) != n)
-		sleep_us(50);
+	wait_until(__atomic_load_n(&halts, __ATOMIC_ACQUIRE) == n);
 }
 
 /* What a VMM without an in-kernel irqchip does: it sleeps until there is something to do. */
@@ -311,8 +308,7 @@ static bool sleep_until_kicked(struct vcpu *vcpu)
 {
 	expect_exit_reason(vcpu, KVM_EXIT_HLT);
 	__atomic_fetch_add(&halts, 1, __ATOMIC_RELEASE);
-	while (!*(volatile __u8 *)&vcpu->run->immediate_exit)
-		sleep_us(50);
+	wait_until(*(volatile __u8 *)&vcpu->run->immediate_exit);
 	return true;
 }
 
@@ -371,8 +367,7 @@ CASE(pause, of_a_vcpu_whose_thread_has_ended, .contract = "pause.acknowledged_on
 	vcpu_start(vcpu, end_the_thread);
 	vcpu_pause(vcpu, true); /* before or after its end */
 	vcpu_resume(vcpu);
-	while (*guest_counter(vcpu) != 1)
-		sleep_us(50);
+	wait_until(*guest_counter(vcpu) == 1);
 	vcpu_stop(vcpu);
 	runs = evidence->exit_count;
 	vcpu_pause(vcpu, true);
@@ -406,8 +401,7 @@ static int ask(struct vcpu *vcpu, bool wait)
 
 static void wait_for_flag(const bool *flag)
 {
-	while (!__atomic_load_n(flag, __ATOMIC_ACQUIRE))
-		sleep_us(50);
+	wait_until(__atomic_load_n(flag, __ATOMIC_ACQUIRE));
 }
 
 static void set_flag(bool *flag)
@@ -550,9 +544,8 @@ static pthread_t start_waiter(struct waiter *waiter)
 	pthread_t thread = call_on_thread(ask_and_wait, waiter);
 
 	wait_for_flag(&waiter->begun);
-	while (!__atomic_load_n(&waiter->returned, __ATOMIC_ACQUIRE) &&
-	       (vcpu_pauses_requested(waiter->vcpu) == before || !is_asleep(waiter->tid)))
-		sleep_us(50);
+	wait_until(__atomic_load_n(&waiter->returned, __ATOMIC_ACQUIRE) ||
+		   (vcpu_pauses_requested(waiter->vcpu) != before && is_asleep(waiter->tid)));
 	return thread;
 }
 
@@ -748,8 +741,7 @@ static void expect_all_still(struct vm *vm)
 static void wait_for_all_to_go_on(struct vm *vm, const struct counts *before)
 {
 	for (unsigned i = 0; i < before->vcpus; i++)
-		while (*counter_of(vm->vcpus[i]) == before->of[i])
-			sleep_us(100);
+		wait_until(*counter_of(vm->vcpus[i]) != before->of[i]);
 }
 
 CASE(pause, vcpus_created_while_all_are_paused, .contract = "pause.all.created")
@@ -781,8 +773,7 @@ static void *keep_creating(void *arg)
 
 static void wait_for_vcpus(struct vm *vm, unsigned count)
 {
-	while (__atomic_load_n(&vm->vcpu_count, __ATOMIC_ACQUIRE) < count)
-		sleep_us(50);
+	wait_until(__atomic_load_n(&vm->vcpu_count, __ATOMIC_ACQUIRE) >= count);
 }
 
 CASE(pause, all_while_vcpus_are_created, .contract = "pause.all.terminates", .timeout = 30)

@@ -84,8 +84,7 @@ static void kick_myself(struct vcpu *vcpu, bool masked)
 static void kick_all(struct crew *crew)
 {
 	for (unsigned i = 0; i < crew->size; i++)
-		while (!vcpu_runner(crew->vm->vcpus[i]))
-			sleep_us(50);
+		wait_until(vcpu_runner(crew->vm->vcpus[i]));
 	wait_for_progress(guest_counter(crew->vm->vcpus[0]));
 	crew->begun = now_ns();
 	for (unsigned i = 0; i < crew->size; i++)

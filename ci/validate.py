@@ -134,6 +134,7 @@ HOST: dict[str, tuple[bool, Check]] = {
     "cpu": (True, text),
     "cpus_online": (True, count),
     "timeout_scale": (True, real),
+    "effort": (True, integer),
     "shuffle_seed": (False, count),
     "module_parameters": (True, object_of(r"kvm\w*\.\w+", text)),
     "capabilities": (True, object_of(r"KVM_CAP_\w+", integer)),

@@ -96,6 +96,15 @@ static void claim_the_end(const char *file, int line)
 
 void __gcov_dump(void) __attribute__((weak)); /* there with --coverage only */
 
+unsigned case_effort = 100;
+
+unsigned rounds(unsigned full, unsigned least)
+{
+	uint64_t share = (uint64_t)full * case_effort / 100;
+
+	return share > least ? share : least;
+}
+
 _Noreturn void case_exit(int status)
 {
 	fflush(stdout);

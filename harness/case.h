@@ -92,6 +92,15 @@ struct kvm_case {
 /* clang-format on */
 
 /*
+ * How often a case does what it does many times: full, or the share of it that --effort says, but at
+ * least so often that its verdict still means something. The lab asks for less where all is slow.
+ */
+unsigned rounds(unsigned full, unsigned least);
+
+/* Per cent. */
+extern unsigned case_effort;
+
+/*
  * Ends the case at once, from any thread. fail(): the KVM under test does not keep the contract.
  * skip(): this host lacks what the case needs. error(): something else got in the way.
  */

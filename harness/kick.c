@@ -114,9 +114,8 @@ void wait_for_progress(volatile uint32_t *counter)
 	for (int i = 0; i < LOOKS; i++) {
 		uint32_t before = *counter;
 
-		/* ever longer: on a slow engine, a wake-up may come before the guest ran at all */
-		for (unsigned us = LOOK_EVERY; *counter == before; us += us / 2)
-			sleep_us(us);
+		sleep_us(LOOK_EVERY);
+		wait_until(*counter != before);
 	}
 }
 
@@ -146,9 +145,7 @@ void wait_until_asleep(struct vcpu *vcpu)
 {
 	pid_t runner;
 
-	do
-		sleep_us(50);
-	while (!(runner = vcpu_runner(vcpu)) || !is_asleep(runner));
+	wait_until((runner = vcpu_runner(vcpu)) && is_asleep(runner));
 }
 
 pthread_t call_on_thread(void *(*fn)(void *), void *arg)

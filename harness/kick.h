@@ -73,4 +73,12 @@ pthread_t call_on_thread(void *(*fn)(void *), void *arg);
 /* Sleeps for this long, whatever signals arrive. */
 void sleep_us(unsigned us);
 
+/*
+ * Sleeps until the condition holds. Each look comes later than the one before: on a slow engine, short
+ * sleeps would leave the guest no time to run at all.
+ */
+#define wait_until(condition)                                                                      \
+	for (unsigned us_ = 20; !(condition); us_ += us_ / 2)                                      \
+	sleep_us(us_)
+
 #endif

@@ -321,12 +321,8 @@ static void wait_until_there(struct meter *m)
 
 	if (progress)
 		*progress = 0;
-	/* ever longer: on a slow engine, a wake-up may come before the guest ran at all */
-	for (unsigned us = LOOK_EVERY;; us += us / 2) {
-		sleep_us(us);
-		if (progress ? *progress != 0 : is_blocked(m->target))
-			return;
-	}
+	sleep_us(LOOK_EVERY);
+	wait_until(progress ? *progress != 0 : is_blocked(m->target));
 }
 
 static void wait_until_back(struct meter *m, unsigned round)
@@ -564,7 +560,7 @@ void expect_kick_latency_(const char *file, int line, struct kick_setup setup, c
 	m->limit_percent = kick_limit(name);
 	setup.first = true;
 	setup.seconds = 1e9;
-	for (setup.samples = FIRST_SAMPLES; m->looks < LOOKS; setup.samples *= 2) {
+	for (setup.samples = rounds(FIRST_SAMPLES, 16); m->looks < LOOKS; setup.samples *= 2) {
 		measure_kicks_(file, line, &setup, m);
 		if (judged_ratio(m) <= m->limit_percent)
 			return;

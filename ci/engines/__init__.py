@@ -5,6 +5,7 @@ Engines: what a kernel boots under. Each is one module with the same members:
 NAME, COVERS, NEEDS, COSTS   texts: the name, what it runs, what that needs, how long it takes
 BOOTS                        whether it boots a kernel; if not, kvmspec runs right here
 COMPRESS                     whether the initramfs is better compressed
+EFFORT                       of kvmspec's --effort: what is bearable
 SILENCE                      seconds without a sign of life after which a guest is given up
 problem()                    why it cannot be used here, or None
 prepare(boot)                the command that boots; writes what it needs to boot.directory

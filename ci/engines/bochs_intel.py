@@ -15,6 +15,7 @@ NEEDS = "`bochs`, `bochs-sdl`, `grub-pc-bin`, `grub-common`, `xorriso`, `mtools`
 COSTS = "40 to 70 s a boot, about 0.3 s a case"
 BOOTS = True
 COMPRESS = True  # the boot loader reads it from an emulated drive
+EFFORT = 12
 SILENCE = 180
 
 TOOLS = ("bochs", "grub-mkrescue", "xorriso", "mformat")

@@ -16,6 +16,7 @@ NEEDS = "`qemu-system-x86`, `/dev/kvm` with nested virtualisation"
 COSTS = "a few seconds in all"
 BOOTS = True
 COMPRESS = False
+EFFORT = 100
 SILENCE = 60
 
 

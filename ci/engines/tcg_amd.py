@@ -13,6 +13,7 @@ NEEDS = "`qemu-system-x86`"
 COSTS = "3 to 5 s a boot, 20 to 40 ms a case"
 BOOTS = True
 COMPRESS = False
+EFFORT = 100
 SILENCE = 60
 
 

@@ -320,6 +320,7 @@ static void describe_host(const struct options *o, int argc, char **argv)
 	if (o->ftrace)
 		start_ftrace();
 	json_object_set_new(run.host, "timeout_scale", json_real(o->timeout_scale));
+	json_object_set_new(run.host, "effort", json_integer(o->effort));
 	if (o->shuffle)
 		json_object_set_new(run.host, "shuffle_seed", json_integer(o->seed));
 }
@@ -345,6 +346,7 @@ static int run_plan(struct options *o, int argc, char **argv)
 {
 	host_hold_vm();
 	prepare_debugging(o);
+	case_effort = o->effort; /* before the processes that will be cases are made */
 	start_sandboxes(o);
 	if (!o->timeout_scale)
 		o->timeout_scale = host_slowness();

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define DEFAULT_GDB_PORT 1234
+#define MAX_EFFORT       10000
 
 static const char usage[] =
 	"Usage: kvmspec [OPTION]... [FILTER]...\n"
@@ -34,6 +35,8 @@ static const char usage[] =
 	"      --no-skip          a skip is a failure: this host is to run everything\n"
 	"      --timeout-scale=F  allow the cases F times as long (default: as slow as this host\n"
 	"                         makes VMs, at most 50)\n"
+	"      --effort=PERCENT   do so much of what cases do many times, as kicks and samples\n"
+	"                         (default: 100)\n"
 	"      --trace            print every ioctl of the cases as it returns, on standard error;\n"
 	"                         one case at a time unless -j says otherwise\n"
 	"      --ftrace           put KVM's last trace events into the record of each case that\n"
@@ -132,6 +135,12 @@ static void set_timeout_scale(struct options *o, const char *value)
 		die("--timeout-scale takes a number above 0 and up to 1000, not '%s'", value);
 }
 
+static void set_effort(struct options *o, const char *value)
+{
+	if (!parse_number(value, 1, MAX_EFFORT, &o->effort))
+		die("--effort takes a percentage from 1 to %d, not '%s'", MAX_EFFORT, value);
+}
+
 static void set_gdb(struct options *o, const char *value)
 {
 	long port = DEFAULT_GDB_PORT;
@@ -189,6 +198,7 @@ static const struct option_info {
 	FLAG("strict", strict),
 	FLAG("no-skip", no_skip),
 	{ "timeout-scale", required_argument, 0, set_timeout_scale },
+	{ "effort", required_argument, 0, set_effort },
 	FLAG("trace", trace),
 	FLAG("ftrace", ftrace),
 	{ "gdb", optional_argument, 0, set_gdb },
@@ -245,6 +255,7 @@ struct options parse_options(int argc, char **argv)
 	struct option longs[INFO_COUNT + 1] = { 0 };
 	struct options o = { .kvm = "/dev/kvm",
 			     .kernel_log = "/dev/kmsg",
+			     .effort = 100,
 			     .gdb_port = DEFAULT_GDB_PORT };
 	int c;
 

@@ -16,6 +16,7 @@ struct options {
 	bool shuffle;
 	long seed;            /* of shuffle */
 	double timeout_scale; /* 0: as slow as this host is */
+	long effort;          /* per cent */
 	enum gdb_when gdb;
 	unsigned gdb_port;
 };

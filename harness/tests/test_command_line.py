@@ -36,7 +36,7 @@ class Options(unittest.TestCase):
         for flag in ("--help", "-h"):
             done = run(KVMSPEC, flag)
             self.assertEqual((done.returncode, done.stderr), (PASS, ""))
-            for option in ("--jobs", "--out", "--list", "--repeat", "--timeout-scale", "--kvm",
+            for option in ("--jobs", "--out", "--list", "--repeat", "--timeout-scale", "--effort", "--kvm",
                            "--kernel-log", "--until-fail", "--shuffle", "--strict", "--no-skip",
                            "--trace", "--ftrace", "--gdb", "--gdb-at",
                            "--version", "--help", "Exit status"):
@@ -136,6 +136,14 @@ class Options(unittest.TestCase):
         self.assertEqual(found["endings/skips"]["got"], "there is no moon here")
         self.assertEqual(support.validate(out).returncode, 0)
 
+    def test_effort(self):
+        out = scratch()
+        done = run(KVMSPEC, "--effort=20", "--out", out, "signals/kicks_by_a_timer_at_the_check")
+        self.assertEqual(done.returncode, PASS, done.stdout + done.stderr)
+        results = support.Results(out)
+        self.assertEqual(results.host["effort"], 20)
+        self.assertIn("kicks: sent 170,", results.records[0]["output"])
+
     def test_timeout_scale_follows_the_host(self):
         out = scratch()
         run(BROKEN, "--out", out, "endings/passes")
@@ -179,6 +187,10 @@ class BadInput(unittest.TestCase):
     def test_bad_timeout_scale(self):
         for value in ("0", "-1", "x", "", "nan", "inf", "1e9"):
             refused(self, run(KVMSPEC, f"--timeout-scale={value}"), f"'{value}'")
+
+    def test_bad_effort(self):
+        for value in ("0", "-1", "x", "", "1.5", "1e2", "10001"):
+            refused(self, run(KVMSPEC, f"--effort={value}"), "--effort", f"'{value}'")
 
     def test_kvm_that_is_missing(self):
         refused(self, run(KVMSPEC, "--kvm=/nonexistent/kvm"), "/nonexistent/kvm does not exist",

@@ -51,6 +51,7 @@ static bool should_match(const char *filter, const char *id)
 static void check_options(const struct options *o)
 {
 	must(o->jobs >= 1 && o->repeat >= 0 && o->repeat <= 1000000);
+	must(o->effort >= 1 && o->effort <= 10000);
 	must(o->timeout_scale >= 0 && o->timeout_scale <= 1000);
 	must(o->kvm && o->filters);
 }

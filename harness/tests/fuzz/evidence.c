@@ -46,6 +46,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	run.host = host_facts(1, (char *[]){ (char *)(uintptr_t) "kvmspec" });
 	json_object_set_new(run.host, "kernel_log", json_string("none"));
 	json_object_set_new(run.host, "timeout_scale", json_real(1));
+	json_object_set_new(run.host, "effort", json_integer(100));
 	run.records = json_array();
 	run.strays = json_array();
 	run.rounds = 2; /* of each there is more than one */
