@@ -36,12 +36,23 @@ Test(distribution_of, survives_few_samples)
 	struct distribution d;
 	uint32_t sample = 7;
 
-	distribution_of(&d, &sample, 0);
+	distribution_of(&d, NULL, 0);
 	cr_assert_eq(d.count, 0);
 	cr_assert_eq(d.max, 0);
 	distribution_of(&d, &sample, 1);
 	cr_assert_eq(d.min, 7);
 	cr_assert_eq(d.p99, 7);
+}
+
+Test(distribution_of, orders_what_is_far_apart)
+{
+	struct distribution d;
+	uint32_t samples[] = { UINT32_MAX, 0, 5 };
+
+	distribution_of(&d, samples, 3);
+	cr_assert_eq(d.min, 0);
+	cr_assert_eq(d.p50, 5);
+	cr_assert_eq(d.max, UINT32_MAX);
 }
 
 static unsigned only_bucket_of(uint32_t ns)
