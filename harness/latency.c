@@ -188,10 +188,12 @@ const char *const kick_how_names[KICK_HOWS] = {
 
 /*
  * A kick is lost if at so many looks after it KVM_RUN has not returned, and the guest has changed its
- * counter between two of them, or sleeps.
+ * counter between two of them. If the vCPU slept, it must sleep on, or have had that much time of a
+ * CPU: a thread that the signal only wakes may try the same again and again.
  */
 #define LOST_AFTER 25
 #define LOST_EVERY 2000 /* us */
+#define LOST_TIME  1000 /* us, of each look */
 
 #define LOOK_EVERY  20     /* us: whether the target is where the kick is to find it */
 #define TIMER_AHEAD 100000 /* ns: a timer is set so long before it expires */
@@ -210,6 +212,7 @@ struct meter {
 	const char *file; /* what a failure is reported at */
 	int line;
 	pid_t process, target;   /* that of the thread that is kicked */
+	clockid_t target_time;   /* what it has used of its CPU */
 	unsigned begun, ended;   /* rounds */
 	unsigned ready;          /* senders that are, with the priority that lets them in */
 	bool outside, stopping;  /* this round is the baseline's; there are no more */
@@ -325,9 +328,28 @@ static void wait_until_there(struct meter *m)
 	wait_until(progress ? *progress != 0 : is_blocked(m->target));
 }
 
+static uint64_t time_of_target(const struct meter *m)
+{
+	struct timespec t;
+
+	if (clock_gettime(m->target_time, &t) != 0)
+		error("clock_gettime: %s", strerror(errno));
+	return t.tv_sec * 1000000000ull + t.tv_nsec;
+}
+
+/* Whether the target, which slept, sleeps on, or used its CPU since used, which it updates: ns. */
+static bool is_still_there(const struct meter *m, uint64_t *used)
+{
+	uint64_t before = *used;
+
+	*used = time_of_target(m);
+	return is_blocked(m->target) || *used - before > LOST_TIME * 1000;
+}
+
 static void wait_until_back(struct meter *m, unsigned round)
 {
 	volatile uint32_t *progress = progress_of(m);
+	uint64_t used = time_of_target(m);
 
 	for (int looks = 0; looks < LOST_AFTER;) {
 		if (progress)
@@ -336,13 +358,13 @@ static void wait_until_back(struct meter *m, unsigned round)
 		if (get(&m->ended) == round)
 			return;
 		if (!m->outside)
-			looks += progress ? *progress != 0 : is_blocked(m->target);
+			looks += progress ? *progress != 0 : is_still_there(m, &used);
 	}
 	if (m->setup.on_lost)
 		m->setup.on_lost();
 	case_fail(m->setup.vcpu, m->file, m->line, "the kick ends KVM_RUN",
-		  "the vCPU %s on after kick %u (%s)", progress ? "ran" : "slept", round / 2,
-		  kick_how_names[m->setup.how]);
+		  "the vCPU %s after kick %u (%s)", progress ? "ran on" : "did not come back",
+		  round / 2, kick_how_names[m->setup.how]);
 }
 
 static void *kick(void *arg)
@@ -486,6 +508,8 @@ static struct meter *start(const char *file, int line, const struct kick_setup *
 	*m = (struct meter){
 		.setup = *setup, .file = file, .line = line, .process = getpid(), .target = gettid()
 	};
+	if (pthread_getcpuclockid(pthread_self(), &m->target_time) != 0)
+		error("pthread_getcpuclockid: %s", strerror(errno));
 	run_on_cpu(setup->vcpu_cpu);
 	prepare_signals(m);
 	prepare_sender(m);

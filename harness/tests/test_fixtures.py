@@ -81,7 +81,7 @@ FAILURES = {
     "latency/is_lost": (
         "the kick ends KVM_RUN", re.compile(r"^the vCPU ran on after kick [12] \(signal_mask\)$"), ..., ...),
     "latency/is_lost_by_a_vcpu_that_sleeps": (
-        "the kick ends KVM_RUN", "the vCPU slept on after kick 1 (irqfd)", "after_hlt", ...),
+        "the kick ends KVM_RUN", "the vCPU did not come back after kick 1 (irqfd)", "after_hlt", ...),
     "threads/one_fails": ("the thread is content", "it is not", None, None),
     "threads/one_fails_while_the_vcpu_runs": (
         "the guest does not count", "it does", re.compile("^again"),
