@@ -207,9 +207,9 @@ static void print_vmm(const json_t *vmm)
 	size_t i;
 
 	if (number_of(vmm, "used"))
-		snprintf(used, sizeof used, ", and %d of the %d that it uses",
+		snprintf(used, sizeof used, ", and %d of %d that it uses",
 			 (int)number_of(vmm, "used_met"), (int)number_of(vmm, "used"));
-	line(text_of(vmm, "vmm"), "%s: this host has %d of the %d things that it requires%s",
+	line(text_of(vmm, "vmm"), "%s: this host has %d of %d things that it requires%s",
 	     text_of(vmm, "verdict"), (int)number_of(vmm, "required_met"),
 	     (int)number_of(vmm, "required"), used);
 	json_array_foreach(lacks, i, lack)
