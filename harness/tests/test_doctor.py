@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
 import os
 import re
+import signal
+import stat
 import subprocess
 import sys
 import unittest
@@ -165,7 +168,8 @@ class Selection(Asks):
                                       "limited, impossible, flagless, unkept, unsaid.\n")
 
     def test_options_that_mean_nothing_here(self):
-        for option in ("--list", "--repeat=2", "--stream=/dev/null", "--gdb", "--probe"):
+        for option in ("--list", "--catalogue", "--probe", "--receive=/dev/null", "--stream=/dev/null",
+                       "--except=/dev/null", "--repeat=2", "--until-fail", "--gdb", "--trace"):
             done = run(BROKEN, "doctor", option)
             self.assertEqual((done.returncode, done.stdout), (NOT_TESTED, ""), option)
             self.assertIn("doctor runs all cases once", done.stderr)
@@ -256,6 +260,29 @@ class OutOfReach(Refused):
         device = self.refused(run(KVMSPEC, "doctor", "--json", "--kvm=/dev/null"))
         self.assertIn("is not KVM", device["problem"])
         self.assertNotIn("advice", device)
+
+    @unittest.skipIf(os.getuid() != 0, "needs root to make a device")
+    def test_no_driver(self):
+        device = scratch() / "kvm"
+        os.mknod(device, stat.S_IFCHR | 0o600, os.makedev(10, 254))
+        try:
+            device.open().close()
+        except OSError as error:
+            if error.errno not in (errno.ENODEV, errno.ENXIO):
+                self.skipTest(f"devices made here cannot be used: {error}")
+        self.assertEqual(self.refused(run(KVMSPEC, "doctor", "--json", f"--kvm={device}"))["problem"],
+                         f"{device} is there, but no driver behind it")
+
+    def test_interrupted(self):
+        out = scratch()
+        records = out / "cases.jsonl"
+        process = support.start(BROKEN, "doctor", "--json", "--jobs=1", "--out", out)
+        support.wait_until(lambda: records.exists() and records.stat().st_size, "the first case")
+        process.send_signal(signal.SIGINT)
+        answer = json.loads(process.communicate(timeout=60)[0])
+        self.assertEqual(process.returncode, 130)
+        self.assertEqual(answer["verdict"], "cannot be tested")
+        self.assertRegex(answer["problem"], r"^after \d+ of \d+ cases: interrupted$")
 
     @unittest.skipIf(os.getuid() != 0, "needs root to give up a capability")
     def test_no_permission(self):
