@@ -3,6 +3,7 @@
 #include "runner/doctor.h"
 
 #include "host.h"
+#include "names.h"
 
 #include <fnmatch.h>
 #include <string.h>
@@ -293,34 +294,39 @@ int doctor_refuse(const char *problem, int argc, char **argv)
 
 static void add_name(const struct requirement *r, void *names)
 {
-	if (!strstr(names, r->vmm))
-		snprintf((char *)names + strlen(names), 256 - strlen(names), "%s%s",
-			 *(char *)names ? ", " : "", r->vmm);
+	json_object_set_new(names, r->vmm, json_true());
 }
 
-struct search {
-	const char *name;
-	bool is_found;
-};
-
-static void compare_name(const struct requirement *r, void *arg)
+static bool is_among(json_t *names, const char *vmm)
 {
-	struct search *search = arg;
+	const char *name;
+	json_t *value;
 
-	search->is_found |= strcasecmp(search->name, r->vmm) == 0;
+	json_object_foreach(names, name, value)
+		if (strcasecmp(name, vmm) == 0)
+			return true;
+	return false;
+}
+
+static _Noreturn void refuse_name(const char *vmm, json_t *names)
+{
+	const char *name;
+	char list[512] = "";
+	json_t *value;
+
+	json_object_foreach(names, name, value)
+		append(list, sizeof list, "%s%s", *list ? ", " : "", name);
+	die("doctor knows no VMM '%s'. It knows %s.", vmm, list);
 }
 
 void doctor_prepare(const struct options *o)
 {
-	char names[256] = "";
+	json_t *names = json_object();
 
 	options = o;
 	each_requirement(add_name, names);
-	for (char **name = o->vmms; *name; name++) {
-		struct search search = { *name, false };
-
-		each_requirement(compare_name, &search);
-		if (!search.is_found)
-			die("doctor knows no VMM '%s'. It knows %s.", *name, names);
-	}
+	for (char **vmm = o->vmms; *vmm; vmm++)
+		if (!is_among(names, *vmm))
+			refuse_name(*vmm, names);
+	json_decref(names);
 }

@@ -39,7 +39,7 @@ static int columns(const char *text, size_t bytes)
 }
 
 /* Prints "label text", wrapped between words; further lines are indented as the text is, and more. */
-static void line(const char *label, const char *format, ...)
+static void __attribute__((format(printf, 2, 3))) line(const char *label, const char *format, ...)
 {
 	char text[4096];
 	int at = LABEL;
@@ -48,6 +48,9 @@ static void line(const char *label, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(text, sizeof text, format, args);
 	va_end(args);
+	for (char *c = text; *c; c++)
+		if (*c == '\n')
+			*c = ' '; /* what came back may have lines of its own */
 	printf("%-*s", LABEL, label);
 	for (const char *word = text; *word;) {
 		size_t bytes = strcspn(word + (*word == ' '), " ") + (*word == ' ');
