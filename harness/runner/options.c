@@ -257,10 +257,9 @@ static void take_doctor(struct options *o, char **words_end)
 	o->vmms = o->filters + 1;
 	o->filters = words_end;
 	if (o->list || o->catalogue || o->probe || o->receive || o->stream || o->except ||
-	    o->repeat || o->until_fail || o->gdb || o->trace)
+	    o->repeat || o->until_fail || o->gdb || o->trace || o->strict || o->no_skip)
 		die("doctor runs all cases once: of the other options it takes --jobs, --out, --json, "
-		    "--timeout-scale, --kvm, --kernel-log, --shuffle, --ftrace, --strict and "
-		    "--no-skip");
+		    "--timeout-scale, --kvm, --kernel-log, --shuffle and --ftrace");
 }
 
 struct options parse_options(int argc, char **argv)

@@ -169,7 +169,8 @@ class Selection(Asks):
 
     def test_options_that_mean_nothing_here(self):
         for option in ("--list", "--catalogue", "--probe", "--receive=/dev/null", "--stream=/dev/null",
-                       "--except=/dev/null", "--repeat=2", "--until-fail", "--gdb", "--trace"):
+                       "--except=/dev/null", "--repeat=2", "--until-fail", "--gdb", "--trace",
+                       "--strict", "--no-skip"):
             done = run(BROKEN, "doctor", option)
             self.assertEqual((done.returncode, done.stdout), (NOT_TESTED, ""), option)
             self.assertIn("doctor runs all cases once", done.stderr)
