@@ -117,6 +117,9 @@ matrix: $(BUILD)/kvmspec ## run the cases on many: KERNELS='6.1 6.12', ENGINES='
 mutants: $(BUILD)/kvmspec ## put faults into KVM, and see which cases catch them: MUTANTS='kick_lost'
 	@ci/mutants run $(LAB_OPTIONS) $(if $(OUT),--out='$(OUT)') $(if $(FILTER),--cases='$(FILTER)') $(MUTANTS)
 
+doctor: $(BUILD)/kvmspec ## say whether this host is fit for VMMs: VMMS='qemu crosvm'
+	@$(BUILD)/kvmspec doctor $(RUN_OPTIONS) $(VMMS)
+
 stress: $(BUILD)/kvmspec ## run what takes minutes: a million kicks
 	@$(RUN) --timeout-scale=10 stress
 
@@ -155,11 +158,12 @@ help: ## show this
 		KERNEL= 'a series (6.1), Debian package, .deb, build tree or bzImage: see ci/lab --help' \
 		ENGINE= 'host, tcg-amd, bochs-intel, kvm or auto: see ci/lab engines' \
 		LAB= 'more options of ci/lab run: LAB=--modparam=kvm_amd.npt=0' \
+		VMMS= "for make doctor: VMMS='qemu kvmtool' (default: all that it knows)" \
 		PREFIX= 'where to install (default: /usr/local); DESTDIR is put before it' \
 		V=1 'print the commands' \
 		'CC= CFLAGS=' 'the compiler and its options'
 
-.PHONY: all deps check test list lab matrix mutants stress latency bench lint install clean help
+.PHONY: all deps check test list lab matrix mutants doctor stress latency bench lint install clean help
 
 include harness/tests/tests.mk
 include ci/measure.mk

@@ -16,6 +16,7 @@ import sys
 TOP = pathlib.Path(__file__).resolve().parent.parent
 TOP_LEVEL = {"Makefile", "README.md", "LICENSE", "harness", "cases", "guests", "ci", "results"}
 KERNEL_RANGE = re.compile(r"\*|(>=|<|)V|V\.\.V".replace("V", r"\d+(\.\d+)*"))
+MODES = ("", "/real16", "/prot32", "/paged32", "/long64")
 SOURCES = {".c", ".h", ".S", ".ld", ".py", ".mk"}
 
 problems: list[str] = []
@@ -49,6 +50,8 @@ def check_contracts(cases: list[tuple[str, str, str]]) -> None:
             problems.append(f"cases/contracts.tsv: {contract} is there {count} times")
     used = {contract for _, contract, _ in cases}
     for case, contract, source in cases:
+        if case.startswith("doctor/"):
+            problems.append(f"{source}: {case}: doctor is a word of the command line, not an area")
         if not contract:
             problems.append(f"{source}: {case} names no contract")
         elif contract not in ids:
@@ -60,8 +63,7 @@ def check_contracts(cases: list[tuple[str, str, str]]) -> None:
 
 def check_deviations(cases: list[tuple[str, str, str]]) -> None:
     """Every deviation is about a case that exists, in the modes that it runs in."""
-    modes = ("", "/real16", "/prot32", "/paged32", "/long64")
-    names = [case + mode for case, _, _ in cases for mode in modes]
+    names = [case + mode for case, _, _ in cases for mode in MODES]
     for where, row in rows("cases/deviations.tsv", 7):
         check_range(where, row[2])
         if not any(fnmatch.fnmatchcase(name, row[0]) for name in names):
@@ -85,6 +87,24 @@ def check_kick_limits(cases: list[tuple[str, str, str]]) -> None:
             problems.append(f"{where}: the limit {row[4]!r} is no number")
         if not fnmatch.filter(names, row[0]):
             problems.append(f"{where}: no case measures {row[0]}")
+
+
+def check_vmms(kvmspec: str, cases: list[tuple[str, str, str]]) -> None:
+    """What VMMs need can be looked at: a capability of the headers, a CPU flag, or cases."""
+    capabilities = re.findall(r"KVM_CAP_\w+",
+                              (pathlib.Path(kvmspec).parent / "capabilities.inc").read_text())
+    names = [case + mode for case, _, _ in cases for mode in MODES]
+    for where, (vmm, need, what, minimum, _, _) in rows("cases/vmms.tsv", 6):
+        kind, _, pattern = what.rpartition(":")
+        known = {"": what in capabilities,
+                 "cpu": re.fullmatch(r"\w+(\|\w+)*", pattern) is not None,
+                 "case": bool(fnmatch.filter(names, pattern))}
+        if not known.get(kind):
+            problems.append(f"{where}: {what} is no capability of the headers, CPU flag or case")
+        if not re.fullmatch(r"[a-z][a-z-]*", vmm) or need not in ("required", "used"):
+            problems.append(f"{where}: {vmm} {need}: a name in small letters, and required or used")
+        if not re.fullmatch(r"-|[1-9]\d*", minimum) or (minimum != "-" and kind):
+            problems.append(f"{where}: the minimum {minimum!r} is neither - nor a capability's")
 
 
 def check_range(where: str, text: str) -> None:
@@ -121,6 +141,7 @@ def main() -> int:
     check_deviations(cases)
     check_kernel_log()
     check_kick_limits(cases)
+    check_vmms(sys.argv[1], cases)
     check_layout(tracked_files())
     print("\n".join(problems))
     return 1 if problems else 0

@@ -133,6 +133,8 @@ HOST: dict[str, tuple[bool, Check]] = {
     "architecture": (True, text),
     "cpu": (True, text),
     "cpus_online": (True, count),
+    "hypervisor": (False, text),
+    "machine": (False, text),
     "timeout_scale": (True, real),
     "effort": (True, integer),
     "shuffle_seed": (False, count),

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Puts the contracts, the known deviations, the expected kernel messages and the limits of kicks into
- * the binary (runner/catalogue.c): those of cases/, or of the directory that the Makefile defines CATALOGUE as.
+ * Puts the contracts, the known deviations, the expected kernel messages, the limits of kicks and what
+ * VMMs need into the binary (runner/catalogue.c): those of cases/, or of the directory that the Makefile
+ * defines CATALOGUE as.
  */
 #ifndef CATALOGUE
 #define CATALOGUE cases
@@ -21,4 +22,5 @@
 	embed	deviations_tsv, TEXT(CATALOGUE/deviations.tsv)
 	embed	kernel_log_tsv, TEXT(CATALOGUE/kernel_log.tsv)
 	embed	kick_limits_tsv, TEXT(CATALOGUE/kick_limits.tsv)
+	embed	vmms_tsv, TEXT(CATALOGUE/vmms.tsv)
 	.section .note.GNU-stack, "", @progbits

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "host.h"
 
+#include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -215,6 +216,14 @@ int host_compare_kernel(const char *version)
 		kernel = kernel_end + (*kernel_end == '.');
 		version = version_end + 1;
 	}
+}
+
+bool host_is_guest(void)
+{
+	unsigned eax, ebx, ecx = 0, edx;
+
+	__get_cpuid(1, &eax, &ebx, &ecx, &edx);
+	return ecx >> 31;
 }
 
 int host_cap(int cap)

@@ -55,6 +55,9 @@ double host_slowness(void);
  */
 int host_compare_kernel(const char *version);
 
+/* Whether this machine is itself a guest, by CPUID's hypervisor bit. */
+bool host_is_guest(void);
+
 /* KVM_CHECK_EXTENSION on the system file descriptor: 0 if absent. */
 int host_cap(int cap);
 

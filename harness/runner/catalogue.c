@@ -2,8 +2,8 @@
 /*
  * What is written down about KVM, embedded in the binary: the contracts (cases/contracts.tsv), the
  * known deviations from them (cases/deviations.tsv), what a kernel may log without a case having
- * failed (cases/kernel_log.tsv), and how long a kick may take (cases/kick_limits.tsv). One entry a line, columns separated by tabs, lines that begin with #
- * are comments.
+ * failed (cases/kernel_log.tsv), how long a kick may take (cases/kick_limits.tsv), and what VMMs need
+ * (cases/vmms.tsv). One entry a line, columns separated by tabs, lines that begin with # are comments.
  */
 #include "runner/run.h"
 
@@ -18,6 +18,7 @@ extern const char contracts_tsv[], contracts_tsv_end[];
 extern const char deviations_tsv[], deviations_tsv_end[];
 extern const char kernel_log_tsv[], kernel_log_tsv_end[];
 extern const char kick_limits_tsv[], kick_limits_tsv_end[];
+extern const char vmms_tsv[], vmms_tsv_end[];
 
 enum { CONTRACT_ID, CONTRACT_TEXT, CONTRACT_DOCUMENTED };
 
@@ -25,6 +26,8 @@ enum { CONTRACT_ID, CONTRACT_TEXT, CONTRACT_DOCUMENTED };
 enum { WHAT, VENDOR_MODULE, KERNEL_RANGE, ENGINE };
 enum { DEVIATION_FAILS_AS = ENGINE + 1, DEVIATION_REASON, DEVIATION_LINK };
 enum { LIMIT = ENGINE + 1 };
+
+enum { VMM, VMM_NEED, VMM_WHAT, VMM_MINIMUM, VMM_PURPOSE, VMM_SOURCE };
 
 #define COLUMN_MAX 1024
 
@@ -195,4 +198,34 @@ uint32_t kick_limit(const char *name)
 		error("cases/kick_limits.tsv has no row for %s on this host, or no number there",
 		      name);
 	return search.limit * 100; /* a hundredth less does not matter */
+}
+
+struct requirements {
+	void (*visit)(const struct requirement *, void *arg);
+	void *arg;
+};
+
+static bool visit_requirement(const char *line, void *arg)
+{
+	const struct requirements *all = arg;
+	struct requirement r;
+	char text[COLUMN_MAX];
+
+	column(line, VMM, r.vmm, sizeof r.vmm);
+	r.is_required = strcmp(column(line, VMM_NEED, text, sizeof text), "required") == 0;
+	column(line, VMM_WHAT, r.what, sizeof r.what);
+	r.minimum = atoi(column(line, VMM_MINIMUM, text, sizeof text)); /* "-": 0 */
+	if (r.minimum < 1)
+		r.minimum = 1;
+	column(line, VMM_PURPOSE, r.purpose, sizeof r.purpose);
+	column(line, VMM_SOURCE, r.source, sizeof r.source);
+	all->visit(&r, all->arg);
+	return false;
+}
+
+void each_requirement(void (*visit)(const struct requirement *, void *arg), void *arg)
+{
+	struct requirements all = { visit, arg };
+
+	each_line(vmms_tsv, vmms_tsv_end, visit_requirement, &all);
 }

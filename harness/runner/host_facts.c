@@ -4,6 +4,7 @@
 
 #include "host.h"
 
+#include <cpuid.h>
 #include <dirent.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -77,6 +78,32 @@ static json_t *answered_capabilities(void)
 	return object;
 }
 
+/* If this machine is a guest, who says so: the signature in CPUID's leaf 0x40000000. Else NULL. */
+static json_t *hypervisor(void)
+{
+	unsigned eax, words[3];
+	char signature[sizeof words + 1] = "";
+
+	if (!host_is_guest())
+		return NULL;
+	__cpuid(0x40000000, eax, words[0], words[1], words[2]);
+	memcpy(signature, words, sizeof words);
+	return clean_text(signature, strlen(signature));
+}
+
+/* What the firmware calls the machine: "QEMU Standard PC (Q35 + ICH9, 2009)"; NULL: nothing. */
+static json_t *machine(void)
+{
+	json_t *vendor = line_of("/sys/class/dmi/id/sys_vendor");
+	json_t *product = line_of("/sys/class/dmi/id/product_name"), *both = NULL;
+
+	if (vendor && product)
+		both = json_sprintf("%s %s", json_string_value(vendor), json_string_value(product));
+	json_decref(vendor);
+	json_decref(product);
+	return both;
+}
+
 static json_t *command_line(int argc, char **argv)
 {
 	json_t *array = json_array();
@@ -100,13 +127,14 @@ json_t *host_facts(int argc, char **argv)
 	struct utsname uts;
 
 	uname(&uts);
-	return json_pack("{si ss so ss ss ss ss ss ss si so so so}", "schema", RECORD_SCHEMA,
-			 "kvmspec", KVMSPEC_VERSION, "started", started_now(), "engine",
-			 host.engine, "vendor", host.vendor, "kernel", uts.release,
+	return json_pack("{si ss so ss ss ss ss ss ss si so* so* so so so}", "schema",
+			 RECORD_SCHEMA, "kvmspec", KVMSPEC_VERSION, "started", started_now(),
+			 "engine", host.engine, "vendor", host.vendor, "kernel", uts.release,
 			 "kernel_version", uts.version, "architecture", uts.machine, "cpu",
-			 host.cpu, "cpus_online", (int)sysconf(_SC_NPROCESSORS_ONLN),
-			 "module_parameters", module_parameters(), "capabilities",
-			 answered_capabilities(), "command", command_line(argc, argv));
+			 host.cpu, "cpus_online", (int)sysconf(_SC_NPROCESSORS_ONLN), "hypervisor",
+			 hypervisor(), "machine", machine(), "module_parameters",
+			 module_parameters(), "capabilities", answered_capabilities(), "command",
+			 command_line(argc, argv));
 }
 
 const char *host_line(const json_t *facts, char *buf, size_t size)

@@ -2,6 +2,7 @@
 /* The program: lets Criterion run the cases of the plan, and has them reported. */
 #include "host.h"
 #include "runner/clock.h"
+#include "runner/doctor.h"
 #include "runner/ftrace.h"
 #include "runner/klog.h"
 #include "runner/options.h"
@@ -134,6 +135,9 @@ static void case_ended(const struct sandbox_end *end)
 	}
 }
 
+/* What is said at the end. */
+static void (*summarise)(const struct run *run) = terminal_summary;
+
 static void finish(void)
 {
 	ftrace_close();
@@ -151,7 +155,7 @@ static void finish(void)
 		return;
 	}
 	reports_close(&run);
-	terminal_summary(&run);
+	summarise(&run);
 }
 
 static void was_interrupted(void)
@@ -338,7 +342,8 @@ static void open_results(const struct options *o)
 	if (!run.directory)
 		return;
 	reports_begin(&run);
-	terminal_begin(&run);
+	if (!o->doctor)
+		terminal_begin(&run);
 }
 
 /* Runs what is planned on this host. Returns the program's exit status. */
@@ -363,7 +368,7 @@ static int run_plan(struct options *o, int argc, char **argv)
 	finish();
 	if (run.lost || run.stopped)
 		return EXIT_CANNOT_RUN;
-	return run_failed(&run) ? EXIT_FAILED : EXIT_SUCCESS;
+	return run_failed(&run) || doctor_found_unfit() ? EXIT_FAILED : EXIT_SUCCESS;
 }
 
 /* Returns the program's exit status. */
@@ -377,12 +382,18 @@ static int do_as_told(struct options *o, int argc, char **argv)
 		list_catalogue();
 		return EXIT_SUCCESS;
 	}
+	if (o->doctor) {
+		doctor_prepare(o);
+		summarise = doctor_summary;
+	}
 	make_plan(&run, o);
 	if (o->list) {
 		list_plan(&run);
 		return EXIT_SUCCESS;
 	}
 	problem = host_open(o->kvm);
+	if (problem && o->doctor)
+		return doctor_refuse(problem, argc, argv);
 	if (problem)
 		die("%s", problem);
 	if (o->probe) {

@@ -17,8 +17,11 @@
 
 static const char usage[] =
 	"Usage: kvmspec [OPTION]... [FILTER]...\n"
+	"   or: kvmspec doctor [OPTION]... [VMM]...\n"
 	"Runs the cases against this host's KVM; with filters, those whose id matches one of them.\n"
 	"A filter is a shell pattern ('signals/*') or an area or case name ('signals').\n"
+	"With doctor as the first word, runs all of them, and says whether this host is fit for the\n"
+	"VMMs that are named, or for each that it knows.\n"
 	"\n"
 	"  -j, --jobs=N           run N cases at a time (default: the number of CPUs)\n"
 	"  -o, --out=DIR          write the results to DIR (default: a new directory under\n"
@@ -45,6 +48,7 @@ static const char usage[] =
 	"                         (default 1234; 0: any that is free), and say how to connect;\n"
 	"                         for one case, which has no time-out then\n"
 	"      --gdb-at=WHEN      when gdb gets it: «failure», or «start», before its first run\n"
+	"      --json             of doctor: the answer as a JSON object\n"
 	"      --stream=PATH      write the run as lines of text to PATH, a file or a device; no\n"
 	"                         other results unless --out says where\n"
 	"      --receive=PATH     make the results of a stream's lines in PATH ('-': standard\n"
@@ -55,7 +59,8 @@ static const char usage[] =
 	"  -h, --help             print this\n"
 	"\n"
 	"Exit status: 0 nothing failed, 1 a case failed, 2 the run could not start or its results\n"
-	"could not be written, 130 interrupted.\n";
+	"could not be written, 130 interrupted. Of doctor: 0 fit, 1 not fit for one of the VMMs, or a\n"
+	"case failed, 2 cannot be tested.\n";
 
 _Noreturn void die(const char *format, ...)
 {
@@ -203,6 +208,7 @@ static const struct option_info {
 	FLAG("ftrace", ftrace),
 	{ "gdb", optional_argument, 0, set_gdb },
 	{ "gdb-at", required_argument, 0, set_gdb_at },
+	FLAG("json", json),
 	TEXT("stream", stream),
 	TEXT("receive", receive),
 	TEXT("kvm", kvm),
@@ -250,6 +256,22 @@ static void apply(struct options *o, const struct option_info *info, const char 
 		memcpy(member, &value, sizeof value);
 }
 
+/* "doctor" is no area of cases (ci/consistency.py), so that it is no filter either. */
+static void take_doctor(struct options *o, char **words_end)
+{
+	o->doctor = *o->filters && strcmp(*o->filters, "doctor") == 0;
+	if (!o->doctor && o->json)
+		die("--json is for doctor: cases.jsonl in the results has the records of a run");
+	if (!o->doctor)
+		return;
+	o->vmms = o->filters + 1;
+	o->filters = words_end;
+	if (o->list || o->catalogue || o->probe || o->receive || o->stream || o->except ||
+	    o->repeat || o->until_fail || o->gdb || o->trace || o->strict || o->no_skip)
+		die("doctor runs all cases once: of the other options it takes --jobs, --out, --json, "
+		    "--timeout-scale, --kvm, --kernel-log, --shuffle and --ftrace");
+}
+
 struct options parse_options(int argc, char **argv)
 {
 	struct option longs[INFO_COUNT + 1] = { 0 };
@@ -264,6 +286,7 @@ struct options parse_options(int argc, char **argv)
 	while ((c = getopt_long(argc, argv, "j:o:lh", longs, NULL)) != -1)
 		apply(&o, find_info(c), optarg);
 	o.filters = argv + optind;
+	take_doctor(&o, argv + argc);
 	if (o.ftrace && o.jobs > 1)
 		die("--ftrace takes one case at a time, to tell whose an event is: leave out --jobs");
 	if (!o.jobs)

@@ -10,6 +10,9 @@
 struct options {
 	char **filters; /* NULL-terminated; none: every case that is not on request */
 	const char *out, *kvm, *kernel_log, *except, *stream, *receive;
+	bool doctor; /* the first word is "doctor": the others, in vmms, are no filters */
+	char **vmms; /* NULL-terminated; none: all that are known */
+	bool json;
 	bool list, catalogue, probe, strict, no_skip, until_fail, trace, ftrace;
 	long jobs;   /* at least 1 */
 	long repeat; /* 0: not given */

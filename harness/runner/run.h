@@ -137,6 +137,19 @@ struct deviation {
  */
 const struct deviation *find_deviation(const char *id, const char *got);
 
+/* A row of cases/vmms.tsv. */
+struct requirement {
+	char vmm[32];
+	bool is_required; /* or else used */
+	char what[128];   /* "KVM_CAP_IRQFD", "cpu:svm|vmx", "case:PATTERN" */
+	int minimum;      /* of the capability; at least 1 */
+	char purpose[128];
+	char source[256];
+};
+
+/* Calls visit() with each row, in the order of the table. */
+void each_requirement(void (*visit)(const struct requirement *, void *arg), void *arg);
+
 /* Whether cases/kernel_log.tsv lists this line as one that is no fault on this host. */
 bool is_expected_of_kernel(const char *text);
 

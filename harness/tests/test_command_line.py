@@ -38,7 +38,7 @@ class Options(unittest.TestCase):
             self.assertEqual((done.returncode, done.stderr), (PASS, ""))
             for option in ("--jobs", "--out", "--list", "--repeat", "--timeout-scale", "--effort", "--kvm",
                            "--kernel-log", "--until-fail", "--shuffle", "--strict", "--no-skip",
-                           "--trace", "--ftrace", "--gdb", "--gdb-at",
+                           "--trace", "--ftrace", "--gdb", "--gdb-at", "--json", "kvmspec doctor",
                            "--version", "--help", "Exit status"):
                 self.assertIn(option, done.stdout)
 
