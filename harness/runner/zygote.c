@@ -4,6 +4,7 @@
 #include "case.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -76,28 +77,51 @@ static void reset_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* Returns when the other end is closed. */
+static void wait_for_close(int fd)
+{
+	char byte;
+
+	while (read(fd, &byte, 1) < 0 && errno == EINTR)
+		;
+	close(fd);
+}
+
+typedef void child_main_fn(struct zygote_request *);
+
+/* The child: waits until its start is reported, since it may kill us. */
+static _Noreturn void begin(child_main_fn *child_main, struct zygote_request *request, pid_t parent,
+			    int reported)
+{
+	setpgid(0, 0);
+	if (getppid() != parent) /* it was too late to be told: die_with_parent() */
+		_exit(EXIT_FAILURE);
+	wait_for_close(reported);
+	close(requests);
+	close(deaths);
+	reset_signals();
+	child_main(request);
+	_exit(EXIT_FAILURE);
+}
+
 /* Answers one request. Returns false when the runner has gone. */
-static bool serve(void (*child_main)(struct zygote_request *), int signals)
+static bool serve(child_main_fn *child_main, int signals)
 {
 	static char buffer[ZYGOTE_REQUEST_MAX];
 	struct zygote_request request = { .data = buffer, .size = sizeof buffer };
 	ssize_t size = pass_request(&request, do_receive);
 	pid_t self = getpid(), pid;
+	int reported[2] = { -1, -1 };
+	bool is_reported;
 
 	if (size <= 0)
 		return false;
 	request.size = size;
-	pid = fork(); /* the child dies with us: die_with_parent() */
+	pid = pipe2(reported, O_CLOEXEC) < 0 ? -1 : fork();
 	if (pid == 0) {
-		setpgid(0, 0);
-		if (getppid() != self) /* it was too late to be told */
-			_exit(EXIT_FAILURE);
-		close(requests);
-		close(deaths);
+		close(reported[1]);
 		close(signals);
-		reset_signals();
-		child_main(&request);
-		_exit(EXIT_FAILURE);
+		begin(child_main, &request, self, reported[0]);
 	}
 	if (pid < 0)
 		pid = -errno;
@@ -105,7 +129,10 @@ static bool serve(void (*child_main)(struct zygote_request *), int signals)
 		setpgid(pid, pid); /* here too: whoever is first */
 	close(request.socket);
 	close(request.output);
-	return send(requests, &pid, sizeof pid, MSG_NOSIGNAL) == sizeof pid;
+	is_reported = send(requests, &pid, sizeof pid, MSG_NOSIGNAL) == sizeof pid;
+	close(reported[0]);
+	close(reported[1]);
+	return is_reported;
 }
 
 /* A process that ends takes its group along; it is a case, or what a case left behind. */
@@ -154,7 +181,7 @@ static void wait_for_the_dying(int signals)
 		 poll(&f, 1, 1000) > 0);
 }
 
-static _Noreturn void zygote_main(void (*child_main)(struct zygote_request *), pid_t runner)
+static _Noreturn void zygote_main(child_main_fn *child_main, pid_t runner)
 {
 	struct pollfd fds[2] = { { .fd = requests, .events = POLLIN }, { .events = POLLIN } };
 	sigset_t child;
