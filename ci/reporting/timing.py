@@ -5,8 +5,8 @@ Whether something takes longer than it did: rank tests over samples, whatever th
 Machines are as fast as their neighbours let them be, so a change must be one under each explanation
 that does without it: the machine is as fast as it was, or it is slower by what the medians of the
 measurement's own baseline say, or by what the lowest tenths say. Under each, the Mann-Whitney test
-must find that samples are larger even if those before are all made FACTOR times as long. That is the
-least effect, and the significance, in one. Samples are known by the bucket of their histogram:
+must find that samples are larger even if those before are all made FACTOR times as long. That is
+the least effect, and the significance, in one. Samples are known by the bucket of their histogram:
 each counts as the end of its bucket that speaks against a change.
 """
 
@@ -117,7 +117,8 @@ def kick_trials(base: Run, new: Run) -> list[Trial]:
 
 def seconds(case: Case) -> list[float]:
     """Of the repeats that came to an end of their own."""
-    return [record.seconds for record in case.records if record.seconds and record.verdict == "pass"]
+    return [record.seconds for record in case.records
+            if record.seconds and record.verdict == "pass"]
 
 
 def case_trials(base: Run, new: Run) -> list[Trial]:
@@ -136,7 +137,8 @@ def case_trials(base: Run, new: Run) -> list[Trial]:
     return trials
 
 
-def slower_by_chance(before: Samples, after: Samples, speeds: tuple[float, ...], least: float) -> float:
+def slower_by_chance(before: Samples, after: Samples, speeds: tuple[float, ...],
+                     least: float) -> float:
     """By the explanation that is the most likely one."""
     return max(mann_whitney([(value * speed * least, n) for value, n in before], after)
                for speed in speeds)
