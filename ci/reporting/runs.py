@@ -53,6 +53,7 @@ class Measurement:
     value: Distribution
     baseline: Distribution
     noisy: bool
+    limit: float | None  # of the ratio value / baseline; only where there is a verdict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,7 +204,7 @@ def parse_measurement(raw: dict[str, Any]) -> Measurement:
     value, baseline = (
         Distribution(**raw[member] | {"histogram": tuple(map(tuple, raw[member]["histogram"]))})
         for member in ("value", "baseline"))
-    return Measurement(raw["name"], value, baseline, raw["noisy"])
+    return Measurement(raw["name"], value, baseline, raw["noisy"], raw.get("limit"))
 
 
 def describe(error: Exception) -> str:
