@@ -52,12 +52,12 @@ VARIES = (
     (r"\b0x(?:7f|5[56])[0-9a-f]{10}\b|\b0xffff[0-9a-f]{12}\b", "<address>"),  # not the guest's
     (r"\b(pid|tid|process|thread) \d+", r"\1 N"),
     (r"\b\d+(?:\.\d+)? ?(ns|us|ms|s|seconds)\b", r"N \1"),
-    (r"\b\d+\.\d+\b", "N"),
+    (r"\b(limit|medians|tenths) \d+\.\d+", r"\1 N"),
     (r"\b(kick|signal|request|look|set to) \d+", r"\1 N"),
     (r"\b\d+ (kicks|others|samples|times|were|early|late|had)\b", r"N \1"),
     (r"\b\d+ of \d+ (were)\b", r"N of N \1"),
     (r"\bearly, \d+ late\b", "early, N late"),
-    (r"^\[ *N\]", "[N]"),  # the kernel log's seconds
+    (r"^\[ *\d+\.\d+\]", "[N]"),  # the kernel log's seconds
 )
 
 

@@ -131,6 +131,7 @@ class Categories(unittest.TestCase):
     def test_numbers_that_say_something(self):
         for before, after in (("rip=0x1018", "rip=0x101a"),
                               ("KVM_EXIT_IO size 1 count 1", "KVM_EXIT_IO size 1 count 2"),
+                              ("before 6.2 KVM waits", "before 6.3 KVM waits"),
                               ("it is 3 (0x3)", "it is 4 (0x4)"), ("rax=0x7fff", "rax=0x7ffe"),
                               ("data 0x1 0xf4d4010f0f", "data 0x1 0xf4d4010f0e")):
             with self.subTest(before):
