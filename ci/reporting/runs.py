@@ -193,6 +193,8 @@ def parse_object(what: str, data: bytes) -> dict[str, Any]:
 def parse_record(raw: dict[str, Any]) -> Record:
     if raw["verdict"] not in VERDICTS:
         raise ValueError(f"its verdict is {raw['verdict']!r}")
+    if not isinstance(raw["case"], str):
+        raise ValueError(f"its case is {raw['case']!r}")
     return Record(
         case=raw["case"], verdict=raw["verdict"], seconds=raw.get("seconds"),
         reason=raw.get("reason", ""), expected=raw.get("expected", ""), got=raw.get("got", ""),
@@ -201,10 +203,13 @@ def parse_record(raw: dict[str, Any]) -> Record:
 
 
 def parse_measurement(raw: dict[str, Any]) -> Measurement:
-    value, baseline = (
-        Distribution(**raw[member] | {"histogram": tuple(map(tuple, raw[member]["histogram"]))})
-        for member in ("value", "baseline"))
-    return Measurement(raw["name"], value, baseline, raw["noisy"], raw.get("limit"))
+    return Measurement(raw["name"], parse_distribution(raw["value"]),
+                       parse_distribution(raw["baseline"]), raw["noisy"], raw.get("limit"))
+
+
+def parse_distribution(raw: dict[str, Any]) -> Distribution:
+    members = {field.name: raw[field.name] for field in dataclasses.fields(Distribution)}
+    return Distribution(**members | {"histogram": tuple(map(tuple, raw["histogram"]))})
 
 
 def describe(error: Exception) -> str:

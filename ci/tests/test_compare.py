@@ -231,6 +231,12 @@ class Timing(unittest.TestCase):
             self.assertEqual(self.timed(measurement(17000, 12000, seed=seed),
                                         measurement(17000, 12000, seed=seed + 100)), [])
 
+    def test_members_that_nobody_knows_yet(self):
+        """Readers must ignore them."""
+        before = measurement(17000, 12000) | {"unit": "ns"}
+        before["value"]["mode"] = 1
+        self.assertEqual(self.timed(before, before), [])
+
     def test_little(self):
         """Significant, and not worth a word."""
         self.assertEqual(self.timed(measurement(17000, 12000, 0.05, 4000),
@@ -394,6 +400,7 @@ class Sources(unittest.TestCase):
                            ("[]", "cases.jsonl:1 is no JSON object"),
                            ('{"case": "a/x"}', "cases.jsonl:1 is no record: it has no 'verdict'"),
                            ('{"case": "a/x", "verdict": "good"}', "its verdict is 'good'"),
+                           ('{"case": 5, "verdict": "pass"}', "its case is 5"),
                            ('{"schema": 7}', "has schema version 7, and this program reads 1")):
             (self.run / "cases.jsonl").write_text(line + "\n")
             with self.subTest(line):
