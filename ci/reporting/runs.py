@@ -208,8 +208,10 @@ def parse_measurement(raw: dict[str, Any]) -> Measurement:
 
 
 def parse_distribution(raw: dict[str, Any]) -> Distribution:
-    members = {field.name: raw[field.name] for field in dataclasses.fields(Distribution)}
-    return Distribution(**members | {"histogram": tuple(map(tuple, raw["histogram"]))})
+    members: dict[str, Any] = {field.name: raw[field.name]
+                               for field in dataclasses.fields(Distribution)}
+    members["histogram"] = tuple(map(tuple, raw["histogram"]))
+    return Distribution(**members)
 
 
 def describe(error: Exception) -> str:
