@@ -560,7 +560,8 @@ class ThisHost(unittest.TestCase):
         out = scratch() / "results"
         done = support.run(SHIM, f"--out={out}", *filters, timeout=200,
                            env=support.environment(KVMSPEC_SHIM=shim))
-        self.assertIn(done.returncode, (0, 1), done.stderr)
+        # one that fails by itself, on a host with no time for it, would be taken for a change
+        self.assertIn(done.returncode, (0, 1) if shim else (0,), done.stdout + done.stderr)
         return out
 
     def test_unchanged(self):
@@ -596,16 +597,18 @@ class ThisHost(unittest.TestCase):
         cases = [*slow, "kick_latency/irqfd_halted"]  # no signal ends this one
         for _ in range(20):  # if the machine is noisy just now
             base = self.kvmspec(*cases)
-            delay = 3 * max(runs.load(base).cases[case].record.measurements[0].value.p50
+            delay = 3 * min(runs.load(base).cases[case].record.measurements[0].value.p10
                             for case in slow)
             new = self.kvmspec(*cases, shim=f"delay={delay}")
             trials = timing.kick_trials(runs.load(base), runs.load(new))
-            if sum(all(t.reference) and 0.7 < min(t.speeds) and max(t.speeds) < 1.4
-                   for t in trials) == len(cases):
+            if sum(t.name in slow and t.reference[0] and max(t.speeds) < 1.7
+                   and min(t.speeds) > 0.6 for t in trials) == len(slow):
                 break
+        else:
+            self.skipTest("this machine was too noisy at each of 20 looks")
         self.assertEqual([(c.category, c.name, c.worse) for c in compared(base, new).changes],
                          [("slower", case, True) for case in slow])
-        self.assertEqual({c.category for c in compared(new, base).changes}, {"faster"})
+        self.assertEqual(compared(new, base).worse, [])
 
     def test_baselines_of_two_runs_are_the_same(self):
         first, second = (self.kvmspec("creation", "registers") for _ in range(2))
