@@ -226,7 +226,9 @@ def main() -> int:
                     [(m["name"], m) for m in record["measurements"]])
     print(f"\nA read of the clock takes {min(m['clock_ns'] for m in everything)} ns, which is in each sample.")
     complain_of_noise(everything)
-    for area, draw in ((MEASURED, draw_latency), (SCALABILITY, draw_scalability)):
+    draws: dict[str, Callable[[str, list[dict[str, Any]]], str]] = {
+        MEASURED: draw_latency, SCALABILITY: draw_scalability}
+    for area, draw in draws.items():
         if of[area]:
             path = directory / f"{area}.svg"
             path.write_text(draw(title, of[area]), encoding="utf-8")

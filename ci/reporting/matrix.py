@@ -261,8 +261,8 @@ def markdown_findings(matrix: Matrix) -> list[str]:
 def as_markdown(matrix: Matrix, command: str) -> str:
     labels = [plain(column.label) for column in matrix.columns]
     lines = ["# Which contracts hold where", "",
-             f"Made at {matrix.made} by `{command}`, from the records of the runs below; index.html "
-             "beside it has every diagnosis. A cell has the worst verdict of the contract's cases there, "
+             f"Made at {matrix.made} by `{command}`, from the records of the runs below; index.html, "
+             "written with it, has every diagnosis. A cell has the worst verdict of the contract's cases there, "
              "and how many have it; an empty one: none ran.", "",
              "## Runs", "", *markdown_runs(matrix),
              "## What did not pass, and why", "", *markdown_findings(matrix),

@@ -113,22 +113,24 @@ document.addEventListener("DOMContentLoaded", () => {
 			dialog.close();
 	}
 
-	form.addEventListener("input", () => {
+	function changed() {
 		filter();
 		history.replaceState(null, "", address());
-	});
+	}
+
+	for (const event of ["input", "change"]) // of a select, not all that drives browsers sends both
+		form.addEventListener(event, changed);
 	form.addEventListener("submit", (event) => event.preventDefault());
-	form.addEventListener("reset", () => setTimeout(() => {
-		filter();
-		history.replaceState(null, "", address());
-	}));
+	form.addEventListener("reset", () => setTimeout(changed));
 	document.addEventListener("click", (event) => {
 		const link = event.target.closest?.('a[href^="#open="]');
 
 		if (!link || event.ctrlKey || event.metaKey || event.shiftKey)
 			return;
 		event.preventDefault();
-		location.hash = address(decodeURIComponent(link.hash.slice("#open=".length)));
+		// not location.hash: that would take the focus from the link, to which closing returns it
+		history.pushState(null, "", address(decodeURIComponent(link.hash.slice("#open=".length))));
+		follow();
 	});
 	dialog.addEventListener("close", () => {
 		if (state().get("open"))
