@@ -21,7 +21,7 @@ from .runs import TOP, VERDICTS, Case, ReportError, Run, load
 
 CONTRACTS = TOP / "cases/contracts.tsv"
 SCHEMA = 1
-UNLISTED = "not in contracts.tsv"
+UNLISTED, NO_CONTRACT = "not in contracts.tsv", "none"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,10 +127,13 @@ def columns(runs: list[Run]) -> list[Column]:
 
 
 def build(runs: list[Run], missing: list[str]) -> Matrix:
+    # baselines do not say it: theirs are those of the other runs
+    contract_of = {case.name: case.record.raw["contract"] for run in runs
+                   for case in run.cases.values() if "contract" in case.record.raw}
     by_contract: dict[str, list[list[Case]]] = {}
     for i, run in enumerate(runs):
         for case in run.cases.values():
-            of = by_contract.setdefault(case.record.raw.get("contract", "none"), [[] for _ in runs])
+            of = by_contract.setdefault(contract_of.get(case.name, NO_CONTRACT), [[] for _ in runs])
             of[i].append(case)
     known = contracts()
     unlisted = [Contract(name, "", "", UNLISTED) for name in sorted(by_contract)
@@ -295,6 +298,7 @@ def write(runs: list[Run], out: Path, command: str, missing: list[str]) -> None:
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", metavar="RUN", nargs="+")
     parser.add_argument("--out", type=Path, required=True, help="directory for what is written")
+    parser.set_defaults(function=run)
 
 
 def run(args: argparse.Namespace) -> int:

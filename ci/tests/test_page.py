@@ -120,6 +120,11 @@ class Model(unittest.TestCase):
         whole = build(made([record("x/y", contract="gone"), record("x/z")]))
         self.assertEqual([row.contract.id for row in whole.areas[matrix.UNLISTED]], ["gone"])
 
+    def test_a_baseline_has_the_contracts_of_the_other_runs(self):
+        baseline = made([{"case": "signals/a", "verdict": "pass"}])
+        self.assertEqual(row_of(build(baseline, good())).cells[0].count, "1")
+        self.assertIn(matrix.NO_CONTRACT, [row.contract.id for row in build(baseline).rows])
+
     def test_repeated_cases_count_once(self):
         run = made([record(f"signals/a/{n}", verdict, filter="signals/a")
                     for n, verdict in enumerate(["pass", "fail", "pass"])])
