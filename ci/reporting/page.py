@@ -40,7 +40,7 @@ FIELDS = (
 
 # rem: what a column needs at least, and the one of the contracts. A narrower window gets the rows as
 # blocks, so that nobody has to scroll sideways.
-FIRST_COLUMN, COLUMN, MARGINS = 20, 5.8, 4
+FIRST_COLUMN, COLUMN, MARGINS = 20, 5.5, 4
 
 
 def run_again(run: Run, case: Case) -> str:
@@ -137,13 +137,13 @@ def render(matrix: Matrix, findings: list[Finding], command: str) -> str:
                                      undefined=jinja2.StrictUndefined)
     environment.filters |= {"css_string": css_string, "duration": latency.duration}
     environment.tests["web_address"] = is_web_address
-    narrow = FIRST_COLUMN + COLUMN * len(matrix.columns) + MARGINS
+    wanted = FIRST_COLUMN + COLUMN * len(matrix.columns)
     return environment.get_template("page.html").render(
         matrix=matrix, findings=findings, command=command, verdicts=VERDICTS,
         cases_of=cases_of, diagnosis=diagnosis, coverage=coverage_of(matrix),
         plots=[plot for column in matrix.columns for plot in plots_of(column)],
         css=Markup((HERE / "page.css").read_text(encoding="utf-8")),
         narrow_css=Markup((HERE / "narrow.css").read_text(encoding="utf-8")),
-        narrow=narrow, script=Markup(script),
+        narrow=wanted + MARGINS, first=min(34, 100 * FIRST_COLUMN / wanted), script=Markup(script),
         # The script of this page, and no other that a record might bring along.
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode())
