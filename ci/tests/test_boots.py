@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Guests that boot, and the ways in which they die. Each boot is QEMU's emulation: seconds."""
 
+import json
 import os
 import signal
 import unittest
