@@ -42,6 +42,8 @@ static const char usage[] =
 	"                         (default 1234; 0: any that is free), and say how to connect;\n"
 	"                         for one case, which has no time-out then\n"
 	"      --gdb-at=WHEN      when gdb gets it: «failure», or «start», before its first run\n"
+	"      --ktap             write KTAP to standard output, as a test of the kernel's does,\n"
+	"                         and the summary to standard error\n"
 	"      --stream=PATH      write the run as lines of text to PATH, a file or a device; no\n"
 	"                         other results unless --out says where\n"
 	"      --receive=PATH     make the results of a stream's lines in PATH ('-': standard\n"
@@ -193,6 +195,7 @@ static const struct option_info {
 	FLAG("ftrace", ftrace),
 	{ "gdb", optional_argument, 0, set_gdb },
 	{ "gdb-at", required_argument, 0, set_gdb_at },
+	FLAG("ktap", ktap),
 	TEXT("stream", stream),
 	TEXT("receive", receive),
 	TEXT("kvm", kvm),
@@ -255,6 +258,8 @@ struct options parse_options(int argc, char **argv)
 	o.filters = argv + optind;
 	if (o.ftrace && o.jobs > 1)
 		die("--ftrace takes one case at a time, to tell whose an event is: leave out --jobs");
+	if (o.ktap && o.stream && !o.out)
+		die("--ktap is about results, and --stream writes none by itself: add --out=DIR");
 	if (!o.jobs)
 		o.jobs = o.trace || o.ftrace ? 1 : sysconf(_SC_NPROCESSORS_ONLN);
 	return o;

@@ -10,7 +10,7 @@
 struct options {
 	char **filters; /* NULL-terminated; none: every case that is not on request */
 	const char *out, *kvm, *kernel_log, *except, *stream, *receive;
-	bool list, catalogue, probe, strict, no_skip, until_fail, trace, ftrace;
+	bool list, catalogue, probe, strict, no_skip, until_fail, trace, ftrace, ktap;
 	long jobs;   /* at least 1 */
 	long repeat; /* 0: not given */
 	bool shuffle;
