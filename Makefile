@@ -115,7 +115,18 @@ matrix: $(BUILD)/kvmspec ## run the cases on many: KERNELS='6.1 6.12', ENGINES='
 		$(if $(OUT),--out='$(OUT)') $(if $(FILTER),'$(FILTER)')
 
 compare: ## what changed between two runs: BASE=results/runs/… NEW=… (default: results/latest)
-	@ci/report compare '$(BASE)' $(if $(NEW),'$(NEW)') $(if $(FORMAT),--format='$(FORMAT)')
+	@ci/report compare '$(or $(BASE),$(error BASE=run is missing: a directory, an archive, or a baseline))' $(if $(NEW),'$(NEW)') $(if $(FORMAT),--format='$(FORMAT)')
+
+# One of the runs fails, or cannot start: no baseline is written.
+baselines: KERNELS ?= 6.1 6.12 7.2
+baselines: ENGINES ?= tcg-amd host
+baselines: $(BUILD)/kvmspec ## run the cases, and make the committed baselines of that: KERNELS= ENGINES=
+	@rm -rf $(BUILD)/baselines
+	@ci/lab matrix --kernels='$(KERNELS)' --engines='$(ENGINES)' --out=$(BUILD)/baselines
+	@ci/report baseline write $(BUILD)/baselines/*/
+
+check-baseline: ## compare the last run with its baseline (OUT= another one)
+	@ci/report baseline check $(if $(OUT),'$(OUT)')
 
 mutants: $(BUILD)/kvmspec ## put faults into KVM, and see which cases catch them: MUTANTS='kick_lost'
 	@ci/mutants run $(LAB_OPTIONS) $(if $(OUT),--out='$(OUT)') $(if $(FILTER),--cases='$(FILTER)') $(MUTANTS)
@@ -163,7 +174,7 @@ help: ## show this
 		V=1 'print the commands' \
 		'CC= CFLAGS=' 'the compiler and its options'
 
-.PHONY: all deps check test list lab matrix compare mutants stress latency bench lint install clean help
+.PHONY: all deps check test list lab matrix compare baselines check-baseline mutants stress latency bench lint install clean help
 
 include harness/tests/tests.mk
 include ci/measure.mk

@@ -103,7 +103,9 @@ def compare(base: Run, new: Run) -> Comparison:
 def compare_hosts(base: dict[str, Any], new: dict[str, Any]) -> list[Change]:
     before, after = flat(base), flat(new)
     changes = []
-    for name in sorted(before.keys() | after.keys(), key=lambda name: ("." in name or "_CAP_" in name, name)):
+    details = base.get("capabilities", {}).keys() | new.get("capabilities", {}).keys()
+    for name in sorted(before.keys() | after.keys(),
+                       key=lambda name: ("." in name or name in details, name)):
         old, now = before.get(name), after.get(name)
         if old != now:
             vanished = name.startswith("KVM_CAP_") and not now
@@ -203,7 +205,7 @@ def normalised(text: str) -> str:
 
 
 def judge_skip(reason: str, base: dict[str, Any], new: dict[str, Any]) -> tuple[bool, str]:
-    """Whether it is worse that a case is skipped, which was not; and why, if there is more to say."""
+    """Whether it is worse that a case is newly skipped; and why, if there is more to say."""
     for pattern, member in LACKS:
         if re.match(pattern, reason):
             if not member:
@@ -232,7 +234,7 @@ def compare_timing(base: Run, new: Run) -> list[Change]:
 def summary(comparison: Comparison) -> str:
     """One sentence: what is worse, or that nothing is."""
     counts = collections.Counter(change.category for change in comparison.worse)
-    words = [f"{counts[category]} " + ("capability gone" if counts[category] == 1 else "capabilities gone")
-             if category == "host" else f"{counts[category]} {title.partition(' (')[0]}"
-             for category, title in CATEGORIES.items() if counts[category]]
+    gone = "capability gone" if counts["host"] == 1 else "capabilities gone"
+    words = [f"{counts[category]} {title}" for category, title in (CATEGORIES | {"host": gone}).items()
+             if counts[category]]
     return f"Worse: {', '.join(words)}." if words else "Nothing is worse."

@@ -18,6 +18,7 @@ Exit status: 0 nothing is worse, 1 something is, 2 the runs could not be compare
 from __future__ import annotations
 
 import argparse
+import collections
 import dataclasses
 import json
 import sys
@@ -35,7 +36,7 @@ SCHEMA = 1
 
 def describe(run: Run) -> str:
     return (f"{run.name}: {run.vendor}, Linux {run.kernel}, {run.host.get('cpu', 'unknown CPU')}, "
-            f"engine {run.engine}, {len(run.cases)} cases")
+            f"engine {run.engine}, {count(len(run.cases))}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +54,7 @@ def entries(changes: list[Change]) -> Iterator[Entry]:
     for change in sorted(changes, key=lambda change: not change.worse):
         happened, name = tell(change), change.name
         if change.category == "host" and None not in (change.base, change.new):
-            happened, name = f"{name}: {happened}", ""  # what changed from 1 to 2 has nothing in common
+            happened, name = f"{name}: {happened}", ""  # all from 1 to 2 have nothing in common
         alike.setdefault((happened, change.notes, change.worse), []).append(name)
     for (happened, notes, worse), names in alike.items():
         yield Entry(happened, names, notes, worse)
@@ -70,15 +71,21 @@ def plain(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def fold(comparison: Comparison, category: str, names: list[str]) -> list[str]:
-    """Where a whole area came or went (a run of some cases), area/*."""
+def count(cases: int) -> str:
+    return f"{cases} case" if cases == 1 else f"{cases} cases"
+
+
+def folded(comparison: Comparison, category: str) -> list[Change]:
+    """Where a whole area came or went, as in a run of some cases, one change: area/*."""
+    changes = comparison.of(category)
     if category not in ("added", "removed"):
-        return names
+        return changes
     other = comparison.base if category == "added" else comparison.new
     areas = {case.area for case in other.cases.values()}
-    gone = [name.partition("/")[0] for name in names]
-    return sorted({name if area in areas else f"{area}/* ({gone.count(area)} cases)"
-                   for name, area in zip(names, gone)})
+    whole = collections.Counter(change.name.partition("/")[0] for change in changes
+                                if change.name.partition("/")[0] not in areas)
+    return [change for change in changes if change.name.partition("/")[0] in areas] + [
+        Change(category, f"{area}/*", count(n), None) for area, n in whole.items()]
 
 
 def title(comparison: Comparison, category: str) -> str:
@@ -87,14 +94,19 @@ def title(comparison: Comparison, category: str) -> str:
     return f"{CATEGORIES[category]}: {len(changes)}" + (f", {worse} worse" if worse else "")
 
 
+def as_they_did(comparison: Comparison) -> str:
+    ends = "ends as it did" if comparison.unchanged == 1 else "end as they did"
+    return f"{count(comparison.unchanged)} {ends}"
+
+
 def as_text(comparison: Comparison) -> str:
     lines = [f"BASE {describe(comparison.base)}", f"NEW  {describe(comparison.new)}"]
     for category in CATEGORIES:
         if not comparison.of(category):
             continue
         lines += ["", title(comparison, category)]
-        for entry in entries(comparison.of(category)):
-            names = fold(comparison, category, entry.names)
+        for entry in entries(folded(comparison, category)):
+            names = entry.names
             mark = "WORSE " if entry.worse else ""
             if len(names) == 1:
                 lines.append(f"  {mark}{': '.join(filter(None, (names[0], entry.happened)))}")
@@ -102,7 +114,7 @@ def as_text(comparison: Comparison) -> str:
                 lines.append(f"  {mark}{entry.happened}:")
                 lines += [f"    {name}" for name in names]
             lines += [f"      {line}" for note in entry.notes for line in note.split("\n")]
-    lines += ["", f"{comparison.unchanged} cases did not change. {summary(comparison)}"]
+    lines += ["", f"{as_they_did(comparison)}. {summary(comparison)}"]
     return "\n".join(lines) + "\n"
 
 
@@ -115,23 +127,24 @@ def code(text: str) -> str:
 
 
 def as_markdown(comparison: Comparison) -> str:
-    lines = [f"**{summary(comparison)}** {comparison.unchanged} cases did not change.", "",
+    lines = [f"**{summary(comparison)}** {as_they_did(comparison)}.", "",
              f"- BASE {code(describe(comparison.base))}", f"- NEW {code(describe(comparison.new))}"]
     for category in CATEGORIES:
         if not comparison.of(category):
             continue
         lines += ["", f"### {title(comparison, category).capitalize()}", ""]
-        for entry in entries(comparison.of(category)):
-            names = fold(comparison, category, entry.names)
+        for entry in entries(folded(comparison, category)):
             mark = "**worse** " if entry.worse else ""
-            what = [", ".join(map(code, names)), entry.happened] if any(names) else [code(entry.happened)]
-            lines.append(f"- {mark}{': '.join(what)}")
+            subject = ", ".join(map(code, filter(None, entry.names)))
+            lines.append(f"- {mark}" + (f"{subject}: {entry.happened}" if subject
+                                        else code(entry.happened)))
             lines += [f"  - {code(note)}" for note in entry.notes]
     return "\n".join(lines) + "\n"
 
 
 def as_json(comparison: Comparison) -> str:
-    sides = {side: {"name": run.name, "host": run.host, "cases": len(run.cases), "stopped": run.stopped}
+    sides = {side: {"name": run.name, "host": run.host, "cases": len(run.cases),
+                    "stopped": run.stopped}
              for side, run in (("base", comparison.base), ("new", comparison.new))}
     return json.dumps({
         "schema": SCHEMA, **sides, "worse": bool(comparison.worse), "summary": summary(comparison),
@@ -160,6 +173,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                         help="the run that may be worse (default: results/latest)")
     parser.add_argument("--format", choices=FORMATS, default="text", help="default: text")
     parser.add_argument("--output", type=Path, metavar="FILE", help="default: standard output")
+    parser.set_defaults(function=run)
 
 
 def run(args: argparse.Namespace) -> int:

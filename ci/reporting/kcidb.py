@@ -127,6 +127,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--build", default="", metavar="ID",
                         help="KCIDB's id of the kernel's build: no checkout and no build is written")
     parser.add_argument("--output", type=Path, metavar="FILE", help="default: standard output")
+    parser.set_defaults(function=run)
 
 
 def run(args: argparse.Namespace) -> int:

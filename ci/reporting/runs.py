@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-Reads runs, as results/README.md describes them: from a results directory, from an archive of one, or
-from a committed baseline, by its name.
+Reads runs, as results/README.md describes them: from a results directory, an archive of one, or a
+committed baseline, by its name.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import dataclasses
 import io
 import json
 import lzma
+import re
 import tarfile
 import zipfile
 import zlib
@@ -52,6 +53,7 @@ class Measurement:
     value: Distribution
     baseline: Distribution
     noisy: bool
+    limit: float | None  # of the ratio value / baseline; only where there is a verdict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,9 +122,9 @@ class Run:
 def load(source: str | Path) -> Run:
     """Raises ReportError if there is no run, or if it cannot be relied on."""
     name, path = str(source), Path(source).expanduser()
-    if not path.exists():
+    if not name or not path.exists():
         path = BASELINES / name
-        if "/" in name or not path.exists():
+        if not name or "/" in name or not path.exists():
             raise ReportError(f"there is no run {name}: no directory, no archive, and no baseline; "
                               f"there are {', '.join(baseline_names()) or 'none of these'}")
     if path.is_dir():
@@ -136,7 +138,7 @@ def baseline_names() -> list[str]:
 
 
 def parse(name: str, read: Callable[[str], bytes | None]) -> Run:
-    """From what read() returns for the name of a file: its data, or None if there is no such file."""
+    """read() returns the data of the file of a name, or None if there is none."""
     host = parse_host(name, required(name, HOST, read))
     cases: dict[str, Case] = {}
     for record in parse_records(name, required(name, CASES, read)):
@@ -163,8 +165,8 @@ def parse_host(name: str, data: bytes) -> dict[str, Any]:
 def parse_records(name: str, data: bytes) -> Iterator[Record]:
     *lines, rest = data.split(b"\n")
     if rest:
-        raise ReportError(f"{name}: {CASES} ends in the middle of line {len(lines) + 1}: the run was cut "
-                          "off, or is not over")
+        raise ReportError(f"{name}: {CASES} ends in the middle of line {len(lines) + 1}: the run was "
+                          "cut off, or is not over")
     for number, line in enumerate(lines, 1):
         what = f"{name}: {CASES}:{number}"
         raw = parse_object(what, line)
@@ -202,7 +204,7 @@ def parse_measurement(raw: dict[str, Any]) -> Measurement:
     value, baseline = (
         Distribution(**raw[member] | {"histogram": tuple(map(tuple, raw[member]["histogram"]))})
         for member in ("value", "baseline"))
-    return Measurement(raw["name"], value, baseline, raw["noisy"])
+    return Measurement(raw["name"], value, baseline, raw["noisy"], raw.get("limit"))
 
 
 def describe(error: Exception) -> str:
@@ -210,9 +212,13 @@ def describe(error: Exception) -> str:
 
 
 def why_stopped(tap: bytes) -> str:
-    """From the last line of report.tap, the only place that says how many cases there should be."""
-    last = tap.decode(errors="replace").rstrip("\n").rpartition("\n")[2]
-    return last.removeprefix("Bail out! ") if last.startswith("Bail out!") else ""
+    """From report.tap, which alone says how many cases there should be; "" without one."""
+    lines = tap.decode(errors="replace").splitlines()
+    if lines and lines[-1].startswith("Bail out! "):
+        return lines[-1].removeprefix("Bail out! ")
+    planned = sum(int(line[3:]) for line in lines[:2] if re.fullmatch(r"1\.\.\d+", line))
+    ended = sum(re.match(r"(not )?ok \d", line) is not None for line in lines)
+    return f"after {ended} of {planned} cases" if ended < planned else ""
 
 
 def read_file(path: Path) -> bytes | None:
@@ -234,19 +240,25 @@ def opened_archive(path: Path) -> Iterator[tuple[list[str], Callable[[str], byte
         data = io.BytesIO(path.read_bytes())
         if zipfile.is_zipfile(data):
             with zipfile.ZipFile(data) as archive:
-                yield [info.filename for info in archive.infolist() if not info.is_dir()], archive.read
+                names = [info.filename for info in archive.infolist() if not info.is_dir()]
+                yield names, archive.read
         else:
             data.seek(0)
             with tarfile.open(fileobj=data) as archive:
                 files = {member.name: member for member in archive if member.isreg()}
-                yield list(files), lambda name: archive.extractfile(files[name]).read()  # type: ignore[union-attr]
+                yield list(files), lambda name: extract(archive, files[name])
     except tarfile.ReadError as error:
-        raise ReportError(f"{path} is no directory and no archive (.tar, .tar.gz, .tar.xz, .zip), or "
-                          "a damaged one") from error
+        raise ReportError(f"{path} is no directory and no archive (.tar, .tar.gz, .tar.xz, .zip), "
+                          "or a damaged one") from error
     except DAMAGED as error:
         raise ReportError(f"{path} is damaged: {error}") from error
     except OSError as error:
         raise ReportError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def extract(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = archive.extractfile(member)
+    return file.read() if file else b""
 
 
 def in_archive(name: str, members: list[str],
@@ -255,7 +267,8 @@ def in_archive(name: str, members: list[str],
     places = {PurePosixPath(member).parent for member in members
               if PurePosixPath(member).name in (HOST, CASES)}
     if len(places) > 1:
-        raise ReportError(f"{name} holds {len(places)} runs, and one is needed: unpack it and name one")
+        raise ReportError(f"{name} holds {len(places)} runs, and one is needed: unpack it, and name "
+                          "one of them")
 
     def read_one(file: str) -> bytes | None:
         for member in members:

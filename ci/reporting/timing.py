@@ -5,8 +5,8 @@ Whether something takes longer than it did: rank tests over samples, whatever th
 Machines are as fast as their neighbours let them be, so a change must be one under each explanation
 that does without it: the machine is as fast as it was, or it is slower by what the medians of the
 measurement's own baseline say, or by what the lowest tenths say. Under each, the Mann-Whitney test
-must find that samples are larger even if those before are all made FACTOR times as long. That is the
-least effect, and the significance, in one. Samples are known by the bucket of their histogram:
+must find that samples are larger even if those before are all made FACTOR times as long. That is
+the least effect, and the significance, in one. Samples are known by the bucket of their histogram:
 each counts as the end of its bucket that speaks against a change.
 """
 
@@ -24,6 +24,7 @@ FACTOR_CASES = 2  # of the seconds of whole cases, which have no baseline beside
 LEAST_SAMPLES = 20
 LEAST_REPEATS = 10
 STEADY = 4        # see is_steady()
+HIGH_LIMIT = 10   # most are 5 to 8 (cases/kick_limits.tsv)
 
 Samples = list[tuple[float, int]]  # a value, and how many have it
 
@@ -78,6 +79,11 @@ def bounds(d: Distribution) -> tuple[Samples, Samples]:
             [(min(end, d.max), n) for end, (_, n) in zip(ends, d.histogram)])
 
 
+def is_judged(m: Measurement) -> bool:
+    """A high limit says that a kick may have to wait for something else, as long as that takes."""
+    return not m.noisy and m.value.count >= LEAST_SAMPLES and (m.limit or 0) <= HIGH_LIMIT
+
+
 def is_steady(m: Measurement) -> bool:
     """
     Whether another run may be judged by it: a kick that takes many times its baseline waits for
@@ -92,7 +98,7 @@ def us(ns: float) -> str:
 
 
 def kick_trial(name: str, base: Measurement, new: Measurement) -> Trial | None:
-    if base.noisy or new.noisy or min(base.value.count, new.value.count) < LEAST_SAMPLES:
+    if not (is_judged(base) and is_judged(new)):
         return None
     speeds = (1, new.baseline.p50 / base.baseline.p50, new.baseline.p10 / base.baseline.p10)
     text = [f"{us(m.value.p50)} (beside {us(m.baseline.p50)})" for m in (base, new)]
@@ -117,7 +123,8 @@ def kick_trials(base: Run, new: Run) -> list[Trial]:
 
 def seconds(case: Case) -> list[float]:
     """Of the repeats that came to an end of their own."""
-    return [record.seconds for record in case.records if record.seconds and record.verdict == "pass"]
+    return [record.seconds for record in case.records
+            if record.seconds and record.verdict == "pass"]
 
 
 def case_trials(base: Run, new: Run) -> list[Trial]:
@@ -136,7 +143,8 @@ def case_trials(base: Run, new: Run) -> list[Trial]:
     return trials
 
 
-def slower_by_chance(before: Samples, after: Samples, speeds: tuple[float, ...], least: float) -> float:
+def slower_by_chance(before: Samples, after: Samples, speeds: tuple[float, ...],
+                     least: float) -> float:
     """By the explanation that is the most likely one."""
     return max(mann_whitney([(value * speed * least, n) for value, n in before], after)
                for speed in speeds)

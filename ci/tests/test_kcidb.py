@@ -71,6 +71,14 @@ class Kcidb(unittest.TestCase):
         self.assertIn("expected: yes\ngot: no", excerpts["kvmspec.words.no_is_no_boolean"])
         self.assertIsNone(excerpts["kvmspec.endings.passes"])
 
+    def test_long_texts_are_cut(self):
+        out = scratch()
+        support.run(support.BROKEN, "--out", out, "words/no_is_no_boolean")
+        records = out / "cases.jsonl"
+        records.write_text(records.read_text().replace('"got":"no"', f'"got":"{"no" * 10000}"'))
+        test, = self.report(out)["tests"]
+        self.assertEqual(len(test["log_excerpt"]), 16384)
+
     def test_all_is_linked(self):
         data = self.report(support.broken_run()[1].directory)
         ids = {kind: [one["id"] for one in data[kind]] for kind in data if kind != "version"}
