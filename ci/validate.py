@@ -230,6 +230,41 @@ def check_tap(path: Path, records: list[dict]) -> Iterator[str]:
         yield f"{path.name}: {len(points)} of {planned} cases, {'' if stopped else 'no '}Bail out"
 
 
+KTAP_DIRECTIVES = {"skip": " # SKIP ", "known": " # XFAIL ", "error": " # ERROR "}
+
+
+def ktap_area(area: str, number: int, records: list[dict], planned: int) -> Iterator[str]:
+    """How the lines of an area begin, but for comments."""
+    yield from ("  KTAP version 1", f"  # Subtest: {area}", f"  1..{planned}")
+    for n, record in enumerate(records, 1):
+        verdict = str(record.get("verdict"))
+        status = "not ok" if verdict in ("fail", "error") else "ok"
+        name = record["case"].partition("/")[2]
+        yield f"  {status} {n} {name}{KTAP_DIRECTIVES.get(verdict, '')}"
+    verdicts = {record.get("verdict") for record in records}
+    bad = verdicts & {"fail", "error"} or len(records) < planned
+    yield f"{'not ok' if bad else 'ok'} {number} {area}{' # SKIP ' if verdicts == {'skip'} and not bad else ''}"
+
+
+def check_ktap(path: Path, records: list[dict]) -> Iterator[str]:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    if lines[:1] != ["KTAP version 1"] or not re.fullmatch(r"1\.\.\d+", (lines + ["", ""])[1]):
+        yield f"{path.name}: no version and plan"
+        return
+    found = [line for line in lines[2:] if re.match(r" *((not )?ok \d|1\.\.|KTAP |# Subtest: )", line)]
+    areas = dict(re.findall(r"^  # Subtest: (\w+)\n  1\.\.(\d+)$", "\n".join(lines), re.M))
+    wanted = [line for number, (area, planned) in enumerate(areas.items(), 1) for line in ktap_area(
+        area, number, [r for r in records if str(r.get("case")).startswith(f"{area}/")], int(planned))]
+    for line, beginning in zip(found, wanted):
+        if not line.startswith(beginning):
+            yield f"{path.name}: {line!r} instead of {beginning!r}"
+    missing = {str(record.get("case")).partition("/")[0] for record in records} - set(areas)
+    if missing or len(found) != len(wanted):
+        yield f"{path.name}: {len(found)} lines for {len(wanted)}; no areas {sorted(missing)}"
+    if not any(line.startswith("Bail out!") for line in lines) and len(areas) != int(lines[1][3:]):
+        yield f"{path.name}: {len(areas)} areas of {lines[1][3:]}, no Bail out"
+
+
 def check_junit(path: Path, records: list[dict]) -> Iterator[str]:
     try:
         suite = ElementTree.parse(path).getroot().find("testsuite")
@@ -293,6 +328,7 @@ def check_directory(directory: Path) -> list[str]:
         problems += check_members("host.json", host, HOST)
         records = read_records(directory / "cases.jsonl", problems)
         problems += check_tap(directory / "report.tap", records)
+        problems += check_ktap(directory / "report.ktap", records)
         problems += check_flaky(directory / "flaky.json", records)
         problems += check_junit(directory / "report.xml", records)
     except (OSError, ValueError) as error:

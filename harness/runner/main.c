@@ -341,6 +341,8 @@ static void open_results(const struct options *o)
 	stream_begin(&run);
 	if (!run.directory)
 		return;
+	for (size_t i = 0; i < run.planned; i++)
+		reports_expect(&run, run.plan[i].run_id);
 	reports_begin(&run);
 	if (!o->doctor)
 		terminal_begin(&run);
@@ -409,6 +411,7 @@ int main(int argc, char **argv)
 
 	prepare_streams();
 	o = parse_options(argc, argv);
+	run.ktap = o.ktap;
 	run.strict = o.strict;
 	run.no_skip = o.no_skip;
 	until_fail = o.until_fail;

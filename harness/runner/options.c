@@ -49,6 +49,8 @@ static const char usage[] =
 	"                         for one case, which has no time-out then\n"
 	"      --gdb-at=WHEN      when gdb gets it: «failure», or «start», before its first run\n"
 	"      --json             of doctor: the answer as a JSON object\n"
+	"      --ktap             write KTAP to standard output, as a test of the kernel's does,\n"
+	"                         and the summary to standard error\n"
 	"      --stream=PATH      write the run as lines of text to PATH, a file or a device; no\n"
 	"                         other results unless --out says where\n"
 	"      --receive=PATH     make the results of a stream's lines in PATH ('-': standard\n"
@@ -209,6 +211,7 @@ static const struct option_info {
 	{ "gdb", optional_argument, 0, set_gdb },
 	{ "gdb-at", required_argument, 0, set_gdb_at },
 	FLAG("json", json),
+	FLAG("ktap", ktap),
 	TEXT("stream", stream),
 	TEXT("receive", receive),
 	TEXT("kvm", kvm),
@@ -267,9 +270,9 @@ static void take_doctor(struct options *o, char **words_end)
 	o->vmms = o->filters + 1;
 	o->filters = words_end;
 	if (o->list || o->catalogue || o->probe || o->receive || o->stream || o->except ||
-	    o->repeat || o->until_fail || o->gdb || o->trace || o->strict || o->no_skip)
+	    o->repeat || o->until_fail || o->gdb || o->trace || o->strict || o->no_skip || o->ktap)
 		die("doctor runs all cases once: of the other options it takes --jobs, --out, --json, "
-		    "--timeout-scale, --kvm, --kernel-log, --shuffle and --ftrace");
+		    "--timeout-scale, --effort, --kvm, --kernel-log, --shuffle and --ftrace");
 }
 
 struct options parse_options(int argc, char **argv)
@@ -289,6 +292,8 @@ struct options parse_options(int argc, char **argv)
 	take_doctor(&o, argv + argc);
 	if (o.ftrace && o.jobs > 1)
 		die("--ftrace takes one case at a time, to tell whose an event is: leave out --jobs");
+	if (o.ktap && o.stream && !o.out)
+		die("--ktap is about results, and --stream writes none by itself: add --out=DIR");
 	if (!o.jobs)
 		o.jobs = o.trace || o.ftrace ? 1 : sysconf(_SC_NPROCESSORS_ONLN);
 	return o;

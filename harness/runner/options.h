@@ -13,7 +13,7 @@ struct options {
 	bool doctor; /* the first word is "doctor": the others, in vmms, are no filters */
 	char **vmms; /* NULL-terminated; none: all that are known */
 	bool json;
-	bool list, catalogue, probe, strict, no_skip, until_fail, trace, ftrace;
+	bool list, catalogue, probe, strict, no_skip, until_fail, trace, ftrace, ktap;
 	long jobs;   /* at least 1 */
 	long repeat; /* 0: not given */
 	bool shuffle;

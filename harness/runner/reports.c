@@ -15,6 +15,9 @@
 
 /* Written as the cases end, so that a dead machine leaves what was reached. */
 static FILE *jsonl, *tap;
+static FILE *ktap[2];      /* report.ktap; standard output, with --ktap */
+static json_t *areas_left; /* of those not in KTAP yet: how many cases have not ended, by name */
+static size_t areas_written;
 static char problem[PATH_MAX + 256];
 
 static const char *cannot(const char *what, const char *path)
@@ -157,6 +160,25 @@ void reports_host(struct run *run)
 	close_report(run, f, "host.json");
 }
 
+/* KTAP has standard output for itself from now on. */
+static const char *open_ktap(const struct run *run)
+{
+	int fd;
+
+	ktap[0] = open_report(run->directory, "report.ktap");
+	if (!ktap[0] || ftruncate(fileno(ktap[0]), 0) != 0)
+		return cannot("write report.ktap in", run->directory);
+	if (!run->ktap)
+		return NULL;
+	fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	ktap[1] = fd < 0 ? NULL : fdopen(fd, "w");
+	if (ktap[1] && dup2(STDERR_FILENO, STDOUT_FILENO) >= 0)
+		return NULL;
+	snprintf(problem, sizeof problem, "cannot write KTAP to standard output: %s",
+		 strerror(errno));
+	return problem;
+}
+
 const char *reports_open(struct run *run, const char *out)
 {
 	const char *error;
@@ -172,9 +194,58 @@ const char *reports_open(struct run *run, const char *out)
 	tap = open_report(run->directory, "report.tap");
 	if (!tap || ftruncate(fileno(tap), 0) != 0)
 		return cannot("write report.tap in", run->directory);
+	error = open_ktap(run);
+	if (error)
+		return error;
 	if (!out)
 		point_latest_to(run->directory);
 	return NULL;
+}
+
+static const char *ktap_name(size_t i)
+{
+	return i == 0 ? "report.ktap" : "KTAP to standard output";
+}
+
+/* "signals" of "signals/x" (static buffer). */
+static const char *area_of(const char *id)
+{
+	static char area[64];
+
+	snprintf(area, sizeof area, "%.*s", (int)strcspn(id, "/"), id);
+	return area;
+}
+
+/* Returns what it is then. */
+static json_int_t add_to(json_t *counts, const char *name, json_int_t n)
+{
+	n += json_integer_value(json_object_get(counts, name));
+	json_object_set_new(counts, name, json_integer(n));
+	return n;
+}
+
+static void write_area(struct run *run, const char *area)
+{
+	areas_written++;
+	for (size_t i = 0; i < 2 && ktap[i]; i++) {
+		ktap_area(ktap[i], run, area, areas_written);
+		flush(run, ktap[i], ktap_name(i));
+	}
+}
+
+static void area_add(struct run *run, const char *area)
+{
+	if (add_to(areas_left, area, -1) > 0)
+		return;
+	json_object_del(areas_left, area);
+	write_area(run, area);
+}
+
+void reports_expect(struct run *run, const char *id)
+{
+	if (!run->areas)
+		run->areas = json_object();
+	add_to(run->areas, area_of(id), 1);
 }
 
 void reports_begin(struct run *run)
@@ -182,6 +253,11 @@ void reports_begin(struct run *run)
 	reports_host(run);
 	tap_begin(tap, run);
 	flush(run, tap, "report.tap");
+	areas_left = json_deep_copy(run->areas);
+	for (size_t i = 0; i < 2 && ktap[i]; i++) {
+		ktap_begin(ktap[i], run);
+		flush(run, ktap[i], ktap_name(i));
+	}
 }
 
 void reports_add(struct run *run, json_t *record)
@@ -194,6 +270,7 @@ void reports_add(struct run *run, json_t *record)
 	fputc('\n', jsonl);
 	flush(run, jsonl, "cases.jsonl");
 	tap_add(tap, run, record);
+	area_add(run, area_of(json_string_value(json_object_get(record, "case"))));
 	/* only cases.jsonl has them; every fork copies our memory */
 	json_object_del(record, "ioctls");
 	json_object_del(record, "exits");
@@ -230,10 +307,28 @@ static void write_flaky(struct run *run)
 	close_report(run, f, "flaky.json");
 }
 
+/* Of an area that was not finished, what there is. */
+static void close_ktap(struct run *run)
+{
+	const char *area;
+	json_t *left;
+
+	json_object_foreach(areas_left, area, left)
+		if (json_integer_value(left) <
+		    json_integer_value(json_object_get(run->areas, area)))
+			write_area(run, area);
+	json_decref(areas_left);
+	for (size_t i = 0; i < 2 && ktap[i]; i++) {
+		tap_end(ktap[i], run);
+		close_report(run, ktap[i], ktap_name(i));
+	}
+}
+
 void reports_close(struct run *run)
 {
 	tap_end(tap, run);
 	close_report(run, tap, "report.tap");
+	close_ktap(run);
 	close_report(run, jsonl, "cases.jsonl");
 	write_junit(run);
 	if (run->rounds > 1)

@@ -32,6 +32,7 @@ struct planned {
 struct run {
 	struct planned *plan;
 	size_t planned, ended;
+	json_t *areas;         /* how many cases of each are planned, by name */
 	const char *directory; /* of the results; NULL before it is made */
 	json_t *host;          /* host.json */
 	json_t *records;       /* array, in the order in which the cases ended */
@@ -40,7 +41,8 @@ struct run {
 	const char *stopped;   /* why it ended before all cases did, or NULL */
 	long rounds;           /* how often each case is planned */
 	bool strict, no_skip;
-	bool quiet;       /* no progress line: the cases themselves write to the terminal */
+	bool ktap;  /* standard output is KTAP's, and what is for people goes to standard error */
+	bool quiet; /* no progress line: the cases themselves write to the terminal */
 	const char *lost; /* the first report that could not be written, or NULL */
 	int lost_errno;
 };
@@ -162,7 +164,9 @@ bool is_expected_of_kernel(const char *text);
  * wrong (static buffer).
  */
 const char *reports_open(struct run *run, const char *out);
-/* Writes what is known at the start: needs run->host and run->planned. */
+/* Counts a case of the plan to its area. */
+void reports_expect(struct run *run, const char *id);
+/* Writes what is known at the start: needs run->host and run->planned, and all cases expected. */
 void reports_begin(struct run *run);
 /* Writes host.json again, after run->host has changed. */
 void reports_host(struct run *run);
@@ -184,6 +188,9 @@ const char *flaky_line(const json_t *flaky, char *buf, size_t size);
 void tap_begin(FILE *f, const struct run *run);
 void tap_add(FILE *f, const struct run *run, const json_t *record);
 void tap_end(FILE *f, const struct run *run);
+void ktap_begin(FILE *f, const struct run *run);
+/* number: 1 for the first area to be written. The end is tap_end()'s. */
+void ktap_area(FILE *f, const struct run *run, const char *area, size_t number);
 void junit_write(FILE *f, const struct run *run);
 
 void terminal_begin(const struct run *run);

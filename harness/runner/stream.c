@@ -170,8 +170,10 @@ static void on_begin(struct run *run, json_t *value)
 	begun_ns = now_ns();
 	run->host = json_incref(json_object_get(value, "host"));
 	run->rounds = json_integer_value(json_object_get(value, "rounds"));
-	json_array_foreach(json_object_get(value, "plan"), i, stub)
+	json_array_foreach(json_object_get(value, "plan"), i, stub) {
+		reports_expect(run, text_of(stub, "case"));
 		json_object_set(unreported, text_of(stub, "case"), stub);
+	}
 	run->planned = json_object_size(unreported);
 	if (lab)
 		json_object_set(run->host, "lab", lab);

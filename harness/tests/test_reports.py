@@ -67,6 +67,8 @@ class Reports(unittest.TestCase):
         # a directive is one line, with # and \ escaped
         escaped = NASTY.replace("\\", "\\\\").replace("#", "\\#").replace("\n", " ")
         self.assertIn(f"- {case} # SKIP {escaped}\n", self.results.tap)
+        ktap = (self.results.directory / "report.ktap").read_text()
+        self.assertIn(f" nasty_skip # SKIP {escaped}\n", ktap)
 
     def test_nasty_output_in_all(self):
         case = "words/nasty_output"
@@ -153,7 +155,7 @@ class Reports(unittest.TestCase):
         self.assertEqual(len(lines) - 1, len(self.results.records))
 
     def test_no_control_characters(self):
-        for name in ("cases.jsonl", "report.tap", "report.xml", "host.json"):
+        for name in ("cases.jsonl", "report.tap", "report.ktap", "report.xml", "host.json"):
             text = (self.results.directory / name).read_text(encoding="utf-8")
             self.assertIsNone(re.search("[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]", text), name)
 
@@ -189,6 +191,12 @@ class Validator(unittest.TestCase):
             ("report.tap", "TAP version 13", "TAP version 12", "no version and plan"),
             ("report.tap", "not ok ", "ok ", "is not the record's"),
             ("report.tap", "1..", "1..1", "no Bail out"),
+            ("report.ktap", "KTAP version 1", "KTAP version 2", "no version and plan"),
+            ("report.ktap", "  not ok ", "  ok ", "instead of '  not ok"),
+            ("report.ktap", " # XFAIL ", " # TODO ", "instead of"),
+            ("report.ktap", "\nnot ok ", "\nok ", "instead of 'not ok"),
+            ("report.ktap", "1..", "1..1", "no Bail out"),
+            ("report.ktap", "  # Subtest: endings\n", "", "no areas ['endings']"),
             ("report.xml", 'failures="', 'failures="1', "but the records say"),
             ("report.xml", 'name="passes"', 'name="passed"', "instead of"),
             ("report.xml", "</testsuites>", "", "report.xml"),

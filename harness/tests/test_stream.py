@@ -55,7 +55,7 @@ class Stream(unittest.TestCase):
         file, out = scratch() / "stream", scratch()
         direct = run(BROKEN, "--jobs=1", f"--stream={file}", f"--out={out}", *AREAS)
         received = self.receive([file.read_text()], FAILED)
-        for name in ("cases.jsonl", "report.tap", "host.json"):
+        for name in ("cases.jsonl", "report.tap", "report.ktap", "host.json"):
             self.assertEqual((self.out / name).read_text(), (out / name).read_text(), name)
         differs = re.compile(r'results in \S+|in [\d.]+ s;|time="[\d.]+"')
         self.assertEqual(differs.sub("", (self.out / "report.xml").read_text()),
