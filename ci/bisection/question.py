@@ -69,6 +69,8 @@ class Question:
     name = "fails"
     value = ""        # what the question was given on the command line
     per_boot = False  # one answer for a boot, not one for each round
+    rounds = 30       # of an end, if the command line does not say
+    confidence = 0.999
 
     def __str__(self) -> str:
         return "does it fail?"
@@ -165,6 +167,8 @@ class Logs(Question):
 
     name = "logs"
     per_boot = True
+    rounds = 6  # boots cost more than rounds
+    confidence = 0.95
 
     def __init__(self, pattern: str):
         try:
