@@ -117,6 +117,14 @@ matrix: $(BUILD)/kvmspec ## run the cases on many: KERNELS='6.1 6.12', ENGINES='
 mutants: $(BUILD)/kvmspec ## put faults into KVM, and see which cases catch them: MUTANTS='kick_lost'
 	@ci/mutants run $(LAB_OPTIONS) $(if $(OUT),--out='$(OUT)') $(if $(FILTER),--cases='$(FILTER)') $(MUTANTS)
 
+# Among Debian's packages, or with TREE among the commits of a kernel's repository.
+BISECT_OPTIONS = $(foreach case,$(CASE),--case='$(case)') --good='$(GOOD)' --bad='$(BAD)' \
+	$(if $(QUESTION),--question='$(QUESTION)') $(if $(ENGINE),--engine='$(ENGINE)') \
+	$(if $(LAB),--lab='$(LAB)') $(if $(OUT),--out='$(OUT)')
+bisect: $(BUILD)/kvmspec ## find the change that broke a case: CASE='registers/*' GOOD=6.12.43 BAD=6.12, or TREE=~/linux GOOD=v6.1 …
+	@$(if $(and $(CASE),$(GOOD),$(BAD)),,echo "CASE, GOOD and BAD are needed: make help" >&2; exit 2;) \
+		$(if $(TREE),ci/bisect commits --tree='$(TREE)',ci/bisect packages) $(BISECT_OPTIONS)
+
 stress: $(BUILD)/kvmspec ## run what takes minutes: a million kicks
 	@$(RUN) --timeout-scale=10 stress
 
@@ -156,10 +164,12 @@ help: ## show this
 		ENGINE= 'host, tcg-amd, bochs-intel, kvm or auto: see ci/lab engines' \
 		LAB= 'more options of ci/lab run: LAB=--modparam=kvm_amd.npt=0' \
 		PREFIX= 'where to install (default: /usr/local); DESTDIR is put before it' \
+		'CASE= GOOD= BAD=' 'of make bisect: cases, and kernels (6.12.43, 6.1; with TREE= commits)' \
+		QUESTION= 'of make bisect, if not fails: changes, skips, slower-than=40us, logs=WARNING' \
 		V=1 'print the commands' \
 		'CC= CFLAGS=' 'the compiler and its options'
 
-.PHONY: all deps check test list lab matrix mutants stress latency bench lint install clean help
+.PHONY: all deps check test list lab matrix mutants bisect stress latency bench lint install clean help
 
 include harness/tests/tests.mk
 include ci/measure.mk

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,7 +32,7 @@ NO_FAULT_OF_ITS = re.compile(r"No space left on device|Killed signal|Cannot allo
 
 
 def git(tree: Path, *arguments: str) -> str:
-    return call("git", "-C", tree, *arguments).decode().rstrip("\n")
+    return call("git", *arguments, cwd=tree).decode().rstrip("\n")
 
 
 def kvm_only(files: Sequence[str]) -> bool:
@@ -94,16 +95,22 @@ class Builder:
     def make(self, *targets: str) -> None:
         compiler = "ccache gcc" if shutil.which("ccache") else "gcc"
         log = self.directory / "build.log"
-        command = ["nice", "make", "-C", str(self.tree), f"O={self.directory}", "ARCH=x86_64", f"CC={compiler}",
+        command = ["make", "-C", str(self.tree), f"O={self.directory}", "ARCH=x86_64", f"CC={compiler}",
                    f"-j{os.environ.get('JOBS') or os.cpu_count()}", "LOCALVERSION=",
                    # the same sources make the same files: ccache has them, and nothing is linked anew
                    "KBUILD_BUILD_TIMESTAMP=@0", "KBUILD_BUILD_USER=kvmspec", "KBUILD_BUILD_HOST=kvmspec", *targets]
         with open(log, "wb") as file:
             # nothing else of the environment: the variables of our own make, above all
-            done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file,
-                                  env={name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-                                  | {"LC_ALL": "C"})
-        if done.returncode:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True,
+                env={name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ} | {"LC_ALL": "C"})
+            try:
+                process.wait()
+            except KeyboardInterrupt:  # the makes that it has started, too
+                os.killpg(process.pid, signal.SIGTERM)
+                process.wait()
+                raise
+        if process.returncode:
             text = log.read_text(errors="replace")
             said = re.findall(r".*(?: error: |undefined reference|ERROR: ).*", text)
             machine = NO_FAULT_OF_ITS.search(text)

@@ -17,7 +17,7 @@ from laboratory import kernels
 from laboratory.common import LabError, call, find_tool
 from laboratory.kernels import Package
 
-from .inquiry import End, Inquiry, Kernel, NoKernel, describe, say
+from .inquiry import End, Inquiry, Kernel, NoKernel, say
 from .question import Answer
 from .state import Result
 
@@ -136,16 +136,9 @@ def run(inquiry: Inquiry, packages: list[Package]) -> Result:
         return state.result
     say(state.plan)
 
-    asked = 0
-
     def ask(i: int) -> Answer:
-        nonlocal asked
-        asked += 1
         package = by_label[state.candidates[i]]
-        say(f"step {asked} of about {steps}: {package.version}")
-        step = inquiry.ask(label(package), "step", state.rounds, maker(package), package.version)
-        say(f"  {describe(step)}")
-        return step.answer
+        return inquiry.ask(label(package), "step", state.rounds, maker(package), package.version).answer
 
     first, second = search(len(state.candidates) - 1, ask)
     return found(inquiry, [by_label[name] for name in state.candidates[first:second + 1]])
@@ -206,5 +199,7 @@ def changes(one: Package, other: Package) -> str:
 
 def about_kvm(text: str) -> list[str]:
     """The items of changelog stanzas that name KVM, each in one line."""
-    items = re.split(r"\n\s+[-*] ", text)
-    return [" ".join(item.split("\n\n")[0].split()) for item in items[1:] if KVM.search(item)]
+    # an item ends where a line begins another one, or a link
+    items = re.split(r"\n\s+[-*] |\n\s+(?=https?:)", text)
+    return [" ".join(item.split("\n\n")[0].split()) for item in items[1:]
+            if KVM.search(item) and not item.startswith("http")]

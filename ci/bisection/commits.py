@@ -20,7 +20,7 @@ from pathlib import Path
 from laboratory.common import TOP, LabError, cache
 
 from .builder import MODULES_ONLY, Builder, git
-from .inquiry import End, Inquiry, Kernel, describe, say
+from .inquiry import End, Inquiry, Kernel, say
 from .question import Answer
 from .state import Result, load
 
@@ -32,7 +32,8 @@ def resolve(tree: Path, name: str) -> str:
     if not (tree / "Kconfig").exists():
         raise LabError(f"TREE={tree} is no source tree of a kernel: it has no Kconfig")
     try:
-        return git(tree, "rev-parse", "--verify", f"{name}^{{commit}}")
+        found = git(tree, "rev-parse", "--verify", "--quiet", name)  # :/text bears no ^
+        return git(tree, "rev-parse", "--verify", f"{found}^{{commit}}")
     except LabError as error:
         raise LabError(f"{tree} has no commit {name}: {error}") from error
 
@@ -154,8 +155,6 @@ def verified(inquiry: Inquiry, work: Workspace, commit: str, answer: Answer) -> 
     known = inquiry.state.find(commit)
     if known and known.how != MODULES_ONLY:
         return known.answer == answer
-    say(f"checking {short(commit)} with a whole build")
-    step = inquiry.ask(commit, "check", inquiry.state.rounds, work.maker(commit, whole=True),
+    step = inquiry.ask(commit, "check by a whole build", inquiry.state.rounds, work.maker(commit, whole=True),
                        short(commit) + "-check")
-    say(f"  {describe(step)}")
     return step.answer == answer

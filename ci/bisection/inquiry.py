@@ -106,8 +106,8 @@ class Inquiry:
         # what an interrupted one left
         shutil.rmtree(self.state.directory / out, ignore_errors=True)
         (self.state.directory / out).mkdir(parents=True)
-        started = time.monotonic()
-        how = ""
+        started, how = time.monotonic(), ""
+        say(f"{number}. {role}, {label or candidate}: {rounds} {self.unit}")
         try:
             kernel = make()
             how = kernel.how
@@ -122,6 +122,7 @@ class Inquiry:
             step.why = f"only {observed.count(Answer.GOOD)} of {rounds} rounds had an answer"
         self.state.steps.append(step)
         self.state.save()
+        say(f"   {describe(step)}")
         return step
 
     def observe(self, kernel: Kernel, rounds: int, out: Path) -> Observed:

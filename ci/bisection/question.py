@@ -107,7 +107,8 @@ class Changes(Question):
         self.reference = Reference.of(r for r in records if r["verdict"] != "error")
 
     def answer(self, record: Record) -> Answer:
-        assert self.reference
+        if not self.reference:  # what is to become it
+            return Answer.CANNOT_TELL if record["verdict"] == "error" else Answer.GOOD
         known = self.reference.diagnoses.get(name_of(record), {})
         if record["verdict"] == "error" or "verdict" not in known:
             return Answer.CANNOT_TELL

@@ -112,8 +112,9 @@ def side_by_side(good: Record, bad: Record) -> list[tuple[str, list[str], list[s
         if isinstance(one, dict) and isinstance(other, dict):
             names = [name for name in other if one.get(name) != other[name]]
             one, other = {n: one.get(n, "") for n in names}, {n: other[n] for n in names}
-        elif isinstance(other, dict):  # a case that passes has none: what has changed since its load
-            other = {name: text for name, text in other.items() if "(was" in str(text)}
+        else:  # a case that passes has none: what has changed since its load
+            one, other = ({name: text for name, text in value.items() if "(was" in str(text)}
+                          if isinstance(value, dict) else value for value in (one, other))
         one_lines, other_lines = (lines_of(v) if v is not None else [] for v in (one, other))
         if one_lines or other_lines:
             found.append((member, one_lines, other_lines))
