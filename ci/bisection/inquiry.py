@@ -143,8 +143,8 @@ class Inquiry:
         check_host(self.engine, self.state.directory)
         run = matrix.Run(kernel.name, self.engine, out)
         run.run([*kernel.options, f"--program={self.program}",
-                 *([f"--repeat={rounds}"] if rounds > 1 else []), *self.options,
-                 *self.state.cases])
+                 *([f"--repeat={rounds}"] if rounds > 1 else []), *self.question.options,
+                 *self.options, *self.state.cases])
         if run.status == 130:
             raise KeyboardInterrupt
         observed = question.observe(self.question, self.state.cases, rounds, out)

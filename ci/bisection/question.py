@@ -71,6 +71,7 @@ class Question:
     per_boot = False  # one answer for a boot, not one for each round
     rounds = 30       # of an end, if the command line does not say
     confidence = 0.999
+    options: tuple[str, ...] = ()  # of ci/lab run, that it wants
 
     def __str__(self) -> str:
         return "does it fail?"
@@ -131,6 +132,7 @@ class Slower(Question):
     """Than a time (40us), or than its baseline so many times (3x): medians of its measurements."""
 
     name = "slower-than"
+    options = ("--jobs=1",)  # two would measure each other
     UNITS = {"ns": 1, "us": 1000, "ms": 1000_000}
 
     def __init__(self, limit: str):

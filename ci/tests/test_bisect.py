@@ -11,13 +11,11 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import unittest
 from pathlib import Path
-from unittest import mock
 
 from lab import CANNOT_RUN, INTERRUPTED, TOP, image, support
-from bisection import arguments, builder, candidates, inquiry, question, state, statistics, story
+from bisection import arguments, builder, candidates, inquiry, question, state, statistics
 from bisection.question import Answer
 from laboratory import common
 from laboratory.kernels import Package
@@ -369,6 +367,7 @@ MAKEFILE = '''\
 allnoconfig:
 	@mkdir -p $(O)/arch/x86/boot && cp $(KCONFIG_ALLCONFIG) $(O)/.config
 bzImage:
+	@echo "$(CC)" > $(O)/compiler
 	@cat image init/main.c > $(O)/arch/x86/boot/bzImage
 	@echo whole >> $(O)/builds
 modules:
@@ -568,7 +567,6 @@ class CommitBisection(Stubbed):
         self.git("init", "--quiet")
         self.commit("first", {"init/main.c": " boots ", "arch/x86/kvm/x86.c": "pass", "fs/a": "0"})
         self.out = scratch() / "out"
-        self.workspace = None
 
     def git(self, *arguments: str) -> str:
         done = subprocess.run(["git", "-C", self.tree, "-c", "user.name=A", "-c", "user.email=a@example.org",
@@ -697,6 +695,27 @@ class CommitBisection(Stubbed):
         got, said = self.step("fail", init=" panics ")
         self.assertEqual(got, 125, said)
         self.assertEqual(self.git("status", "--porcelain"), "", "nothing is left in the tree")
+
+    def test_ccache(self):
+        """It is used if it is there."""
+        tools = scratch()
+        (tools / "ccache").symlink_to("/bin/true")
+        for path, compiler in ((f"{tools}:{os.environ['PATH']}", "ccache gcc"), ("/usr/bin:/bin:/sbin", "gcc")):
+            if compiler == "gcc" and Path("/usr/bin/ccache").exists():
+                continue
+            build = scratch()
+            done = support.run(self.stub / "bisect-step", f"--case={CASE}", f"--build={build}", cwd=self.tree,
+                               env=support.environment(KVMSPEC_CACHE=str(self.cache), PATH=path))
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual((build / "compiler").read_text().strip(), compiler)
+
+    def test_environment_of_make(self):
+        """Our own make's variables are not the kernel's."""
+        build = scratch()
+        done = support.run(self.stub / "bisect-step", f"--case={CASE}", f"--build={build}", cwd=self.tree,
+                           env=support.environment(KVMSPEC_CACHE=str(self.cache), MAKEFLAGS="CC=banana"))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertNotIn("banana", (build / "compiler").read_text())
 
     def test_rounds_of_a_step(self):
         self.assertEqual(self.step("flaky")[0], 0)
