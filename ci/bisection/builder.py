@@ -13,13 +13,14 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from laboratory.common import TOP, LabError, building, call, explained, find_tool
 from laboratory.kernels import image_release
 
-from .inquiry import Kernel, NoKernel, Pointless
+from .inquiry import Kernel, NoKernel, Pointless, say
 
 FRAGMENTS = (TOP / "ci/kernel.config", TOP / "ci/bisection/kernel.config")
 KVM_ONLY = ("arch/x86/kvm/", "virt/kvm/")
@@ -67,6 +68,7 @@ class Builder:
         commit = git(self.tree, "rev-parse", "HEAD")
         self.directory.mkdir(parents=True, exist_ok=True)
         how = WHOLE if whole or not self.needs_modules_only() else MODULES_ONLY
+        began, used = time.monotonic(), os.times()
         if how == WHOLE:
             self.whole.unlink(missing_ok=True)
             self.configure()
@@ -74,6 +76,8 @@ class Builder:
             self.whole.write_text(json.dumps([commit, self.digest()]))
         else:
             self.make("modules")
+        cpu = sum(os.times()[2:4]) - sum(used[2:4])
+        say(f"   {how}: {time.monotonic() - began:.0f} s, {cpu:.0f} s of CPU time")
         return self.installed(commit, how)
 
     def digest(self) -> str:

@@ -162,26 +162,36 @@ class Inquiry:
         is repeated. If not, the result says what was found instead.
         """
         state = self.state
+        self.learn(good)
         if state.confirmed:
-            self.learn(good)
             return True
-        if self.question.needs_reference():
-            self.learn(good)
-        seen = self.measure(bad)
-        if seen.answer == Answer.CANNOT_TELL:
-            return self.stop(CANNOT_RUN, f"BAD, {bad.name}, cannot tell: {seen.why}")
-        if seen.answer == Answer.GOOD:
-            most = statistics.highest_rate(seen.counts["good"], 1 - self.confidence)
-            return self.stop(NOT_FOUND, f"nothing differs: BAD, {bad.name}, is good in all {seen.rounds} "
-                             f"{self.unit}. What shows in more than {most:.1%} of them would have "
-                             f"been seen, with {self.confidence:.1%} confidence")
-        self.plan(seen, steps)
-        asked, state.cases = state.cases, seen.bad_cases
-        state.confirmed = self.confirm_good(good)
-        state.left_out = [case for case in seen.bad_cases if case not in state.cases]
-        state.good_throughout = len(asked) - len(seen.bad_cases)
+        asked, state.left_out = state.cases, []
+        while not state.confirmed:
+            seen = self.measure(bad)
+            if seen.answer == Answer.CANNOT_TELL:
+                return self.stop(CANNOT_RUN, f"BAD, {bad.name}, cannot tell: {seen.why}")
+            if seen.answer == Answer.GOOD:
+                most = statistics.highest_rate(seen.counts["good"], 1 - self.confidence)
+                return self.stop(NOT_FOUND, f"nothing differs: BAD, {bad.name}, is good in all {seen.rounds} "
+                                 f"{self.unit}. What shows in more than {most:.1%} of them would have "
+                                 f"been seen, with {self.confidence:.1%} confidence")
+            self.plan(seen, steps)
+            state.cases = seen.bad_cases
+            on_good = self.ask(good.name, "good end", state.rounds, good.make, good.label + "-good-end")
+            if on_good.answer == Answer.CANNOT_TELL:
+                return self.stop(CANNOT_RUN, f"GOOD, {good.name}, cannot tell: {on_good.why}")
+            state.confirmed = on_good.answer == Answer.GOOD
+            if not state.confirmed:
+                # without what is bad on both ends, BAD may be bad less often: both are asked again
+                state.left_out += on_good.bad_cases
+                state.cases = [case for case in state.cases if case not in on_good.bad_cases]
+                seen.role = on_good.role = "both ends bad"
+            if not state.cases:
+                return self.stop(NOT_FOUND, f"nothing differs: GOOD, {good.name}, is bad as well, in "
+                                 f"{on_good.counts['bad']} of {sum(on_good.counts.values())} {self.unit}")
+        state.good_throughout = len(asked) - len(state.cases) - len(state.left_out)
         state.save()
-        return state.confirmed
+        return True
 
     def learn(self, good: End) -> None:
         """What GOOD answers, for a question that compares with it."""
@@ -199,28 +209,13 @@ class Inquiry:
         return seen
 
     def plan(self, seen: Step, steps: int) -> None:
-        often, total = seen.counts[Answer.BAD.value], sum(seen.counts.values())
+        often = seen.counts[Answer.BAD.value]
+        total = often + seen.counts.get(Answer.GOOD.value, 0)
         # one more: GOOD is such a step, too
         self.state.rounds, rate = statistics.rounds_for_each(often, total, self.confidence, steps + 1)
         self.state.plan = (f"BAD was bad in {often} of {total} {self.unit}, which makes a rate of at least "
                            f"{rate:.1%}: {self.state.rounds} {self.unit} at each step are enough, for "
                            f"{self.confidence:.1%} confidence in the whole")
-
-    def confirm_good(self, good: End) -> bool:
-        """GOOD must be, for the cases that are bad on BAD; one that is bad there as well is left out."""
-        state = self.state
-        while True:
-            seen = self.ask(good.name, "good end", state.rounds, good.make, good.label + "-good-end")
-            if seen.answer == Answer.GOOD:
-                return True
-            if seen.answer == Answer.CANNOT_TELL:
-                return self.stop(CANNOT_RUN, f"GOOD, {good.name}, cannot tell: {seen.why}")
-            seen.role = "good end, bad as well"
-            remaining = [case for case in state.cases if case not in seen.bad_cases]
-            if not remaining:
-                return self.stop(NOT_FOUND, f"nothing differs: GOOD, {good.name}, is bad as well, in "
-                                 f"{seen.counts['bad']} of {sum(seen.counts.values())} {self.unit}")
-            state.cases = remaining
 
     def stop(self, status: int, finding: str) -> bool:
         self.state.result = Result(status, finding)
