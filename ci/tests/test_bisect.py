@@ -368,7 +368,7 @@ MAKEFILE = '''\
 allnoconfig:
 	@mkdir -p $(O)/arch/x86/boot && cp $(KCONFIG_ALLCONFIG) $(O)/.config
 bzImage:
-	@echo "$(CC)" > $(O)/compiler
+	@echo "$(CC) $(KCFLAGS)" > $(O)/compiler
 	@cat image init/main.c > $(O)/arch/x86/boot/bzImage
 	@echo whole >> $(O)/builds
 modules:
@@ -511,6 +511,12 @@ class PackageBisection(Stubbed):
         found = state.load(self.out)
         self.assertEqual(found.cases, [at_times])
         self.assertIn("BAD was bad in 30 of 120 rounds", found.plan)
+        found.result, boots = None, len(self.boots())
+        found.steps.pop()
+        found.save()
+        self.run_bisect(0, "--case=creation")
+        self.assertEqual(len(self.boots()), boots + 1, "the ends are not asked again")
+        self.assertEqual(state.load(self.out).left_out, [always])
 
     def test_ends_that_cannot_tell(self):
         self.behave_from(9, "skip")
@@ -726,7 +732,7 @@ class CommitBisection(Stubbed):
         """Our own make's variables are not the kernel's."""
         build = scratch()
         done = support.run(self.stub / "bisect-step", f"--case={CASE}", f"--build={build}", cwd=self.tree,
-                           env=support.environment(KVMSPEC_CACHE=str(self.cache), MAKEFLAGS="CC=banana"))
+                           env=support.environment(KVMSPEC_CACHE=str(self.cache), MAKEFLAGS="KCFLAGS=banana", KCFLAGS="banana"))
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertNotIn("banana", (build / "compiler").read_text())
 
