@@ -120,7 +120,8 @@ class Builder:
             machine = NO_FAULT_OF_ITS.search(text)
             if machine:
                 raise Pointless(f"the kernel cannot be built: {machine[0]}. See {log}")
-            raise NoKernel(f"it does not build: {[*said, 'see build.log'][0].strip()}")
+            first = [*said, f"see {log}"][0].strip().replace(f"{self.tree}/", "")
+            raise NoKernel(f"it does not build: {first}")
 
     def installed(self, commit: str, how: str) -> Kernel:
         """A copy: bzImage and modules, as ci/lab run --kernel= --modules= takes them."""

@@ -36,11 +36,12 @@ def answer(step: Step) -> str:
     return step.answer.value + counts[step.answer]
 
 
-def rows(state: State) -> list[list[str]]:
+def rows(state: State, width: int = 1000) -> list[list[str]]:
+    """width: of an answer"""
     table = [COLUMNS]
     for number, step in enumerate(state.steps, 1):
         verdicts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(step.verdicts.items()))
-        table.append([str(number), short(state, step.candidate), step.role, answer(step), verdicts,
+        table.append([str(number), short(state, step.candidate), step.role, textwrap.shorten(answer(step), width, placeholder=" ..."), verdicts,
                       f"{step.seconds:.0f}", step.how])
     if not any(row[-1] for row in table[1:]):
         table = [row[:-1] for row in table]
@@ -164,7 +165,7 @@ def finding(state: State) -> str:
 
 
 def text(state: State) -> str:
-    lines = [finding(state), "", *facts(state), "", as_text(rows(state)).rstrip()]
+    lines = [finding(state), "", *facts(state), "", as_text(rows(state, 2 * WIDTH)).rstrip()]
     pair = neighbours(state)
     if state.result and state.result.between:
         lines += ["", "cannot tell:", *(f"  {name}" for name in state.result.between)]
