@@ -41,8 +41,9 @@ def rows(state: State, width: int = 1000) -> list[list[str]]:
     table = [COLUMNS]
     for number, step in enumerate(state.steps, 1):
         verdicts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(step.verdicts.items()))
-        table.append([str(number), short(state, step.candidate), step.role, textwrap.shorten(answer(step), width, placeholder=" ..."), verdicts,
-                      f"{step.seconds:.0f}", step.how])
+        said = textwrap.shorten(answer(step), width, placeholder=" ...")
+        table.append([str(number), short(state, step.candidate), step.role, said, verdicts, f"{step.seconds:.0f}",
+                      step.how])
     if not any(row[-1] for row in table[1:]):
         table = [row[:-1] for row in table]
     return table
