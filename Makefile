@@ -134,6 +134,14 @@ mutants: $(BUILD)/kvmspec ## put faults into KVM, and see which cases catch them
 doctor: $(BUILD)/kvmspec ## say whether this host is fit for VMMs: VMMS='qemu crosvm'
 	@$(BUILD)/kvmspec doctor $(RUN_OPTIONS) $(VMMS)
 
+# Among Debian's packages, or with TREE among the commits of a kernel's repository.
+BISECT_OPTIONS = $(foreach case,$(CASE),--case='$(case)') --good='$(GOOD)' --bad='$(BAD)' \
+	$(if $(QUESTION),--question='$(QUESTION)') $(if $(ENGINE),--engine='$(ENGINE)') \
+	$(if $(LAB),--lab='$(LAB)') $(if $(OUT),--out='$(OUT)')
+bisect: $(BUILD)/kvmspec ## find the change that broke a case: CASE='registers/*' GOOD=6.12.43 BAD=6.12, or TREE=~/linux GOOD=v6.1 …
+	@$(if $(and $(CASE),$(GOOD),$(BAD)),,echo "CASE, GOOD and BAD are needed: make help" >&2; exit 2;) \
+		$(if $(TREE),ci/bisect commits --tree='$(TREE)',ci/bisect packages) $(BISECT_OPTIONS)
+
 stress: $(BUILD)/kvmspec ## run what takes minutes: a million kicks
 	@$(RUN) --timeout-scale=10 stress
 
@@ -175,10 +183,12 @@ help: ## show this
 		LAB= 'more options of ci/lab run: LAB=--modparam=kvm_amd.npt=0' \
 		VMMS= "for make doctor: VMMS='qemu kvmtool' (default: all that it knows)" \
 		PREFIX= 'where to install (default: /usr/local); DESTDIR is put before it' \
+		'CASE= GOOD= BAD=' 'of make bisect: cases, and kernels (6.12.43, 6.1; with TREE= commits)' \
+		QUESTION= 'of make bisect, if not fails: changes, skips, slower-than=40us, logs=WARNING' \
 		V=1 'print the commands' \
 		'CC= CFLAGS=' 'the compiler and its options'
 
-.PHONY: all deps check test list lab matrix compare baselines check-baseline mutants doctor stress \
+.PHONY: all deps check test list lab matrix compare baselines check-baseline mutants bisect doctor stress \
 	latency bench lint install clean help
 
 include harness/tests/tests.mk

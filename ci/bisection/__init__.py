@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""What ci/bisect and ci/bisect-step are made of."""
