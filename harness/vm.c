@@ -124,6 +124,14 @@ struct vcpu *boot_with_irqchip(const struct guest_image *image)
 	return boot_vm(vm, image);
 }
 
+struct vcpu *boot_with_split_irqchip(const struct guest_image *image)
+{
+	struct vm *vm = vm_create();
+
+	enable_cap(vm, KVM_CAP_SPLIT_IRQCHIP, IOAPIC_PINS);
+	return boot_vm(vm, image);
+}
+
 uint64_t guest_symbol(const struct vcpu *vcpu, const char *label)
 {
 	uint64_t address = 0;
@@ -224,6 +232,45 @@ struct kvm_sregs vcpu_sregs(struct vcpu *vcpu)
 void vcpu_set_regs(struct vcpu *vcpu, struct kvm_regs regs)
 {
 	x(vcpu, KVM_SET_REGS, &regs);
+}
+
+/* struct kvm_msrs with room for its one entry. */
+struct one_msr {
+	struct kvm_msrs header;
+	struct kvm_msr_entry entry;
+};
+
+uint64_t vcpu_msr(struct vcpu *vcpu, uint32_t index)
+{
+	struct one_msr msr = { .header.nmsrs = 1, .entry.index = index };
+
+	expect_equal(x(vcpu, KVM_GET_MSRS, &msr.header), 1);
+	return msr.entry.data;
+}
+
+void vcpu_set_msr(struct vcpu *vcpu, uint32_t index, uint64_t value)
+{
+	struct one_msr msr = { .header.nmsrs = 1, .entry = { .index = index, .data = value } };
+
+	expect_equal(x(vcpu, KVM_SET_MSRS, &msr.header), 1);
+}
+
+void vcpu_set_cpuid(struct vcpu *vcpu, const struct kvm_cpuid_entry2 *entries, unsigned count)
+{
+	uint32_t room = host.cpuid->nent + count;
+	struct kvm_cpuid2 *cpuid = must_alloc(sizeof *cpuid + room * sizeof *entries);
+
+	for (uint32_t i = 0; i < host.cpuid->nent; i++) {
+		bool replaced = false;
+
+		for (unsigned j = 0; j < count; j++)
+			replaced |= entries[j].function == host.cpuid->entries[i].function;
+		if (!replaced)
+			cpuid->entries[cpuid->nent++] = host.cpuid->entries[i];
+	}
+	memcpy(cpuid->entries + cpuid->nent, entries, count * sizeof *entries);
+	cpuid->nent += count;
+	x(vcpu, KVM_SET_CPUID2, cpuid);
 }
 
 unsigned char *vcpu_io_data(struct vcpu *vcpu)
