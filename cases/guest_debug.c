@@ -152,9 +152,18 @@ CASE(guest_debug, instruction_breakpoint_exits_before_it, .contract = "guest_deb
 		break_at(vcpu, n, guest_symbol(vcpu, "step_1"), 0);
 		expect_run_debug(vcpu, DB_VECTOR, "step_1");
 		expect_equal(vcpu->run->debug.arch.dr6 & (DR6_BS | 0xf), DR6_B0 << n);
-		expect_equal(vcpu->run->debug.arch.dr7, DR7_FIXED | DR7_ON(n));
 		expect_regs(vcpu, .rbx = 0);
 	}
+}
+
+CASE(guest_debug, dr7_of_a_breakpoint_is_userspaces, .contract = "guest_debug.hw_breakpoint.dr7",
+     .each_mode = debugged, NEEDS_GUEST_DEBUG)
+{
+	struct vcpu *vcpu = boot_at(guest, "steps");
+
+	break_at(vcpu, 0, guest_symbol(vcpu, "step_1"), 0);
+	expect_run_debug(vcpu, DB_VECTOR, "step_1");
+	expect_equal(vcpu->run->debug.arch.dr7, DR7_FIXED | DR7_ON(0));
 }
 
 CASE(guest_debug, write_watchpoint_exits_after_it, .contract = "guest_debug.hw_watchpoint",
@@ -182,22 +191,25 @@ CASE(guest_debug, breakpoints_are_not_the_guests, .contract = "guest_debug.hw_br
 
 /* Exceptions by userspace */
 
-CASE(guest_debug, injected_exception_reaches_the_guest, .contract = "guest_debug.inject",
+CASE(guest_debug, injected_db_reaches_the_guest, .contract = "guest_debug.inject",
      .each_mode = debugged, NEEDS_GUEST_DEBUG)
 {
-	static const struct {
-		uint32_t flag, vector;
-	} exceptions[] = {
-		{ KVM_GUESTDBG_INJECT_DB, DB_VECTOR },
-		{ KVM_GUESTDBG_INJECT_BP, BP_VECTOR },
-	};
+	struct vcpu *vcpu = boot_at(guest, "steps");
 
-	for (size_t i = 0; i < 2; i++) {
-		struct vcpu *vcpu = boot_at(guest, "steps");
+	debug(vcpu, KVM_GUESTDBG_INJECT_DB);
+	expect_run_exception(vcpu, DB_VECTOR, "steps");
+}
 
-		debug(vcpu, exceptions[i].flag);
-		expect_run_exception(vcpu, exceptions[i].vector, "steps");
-	}
+/* What a debugger does with an INT3 that is not its own. */
+CASE(guest_debug, injected_bp_reaches_the_guest, .contract = "guest_debug.inject",
+     .each_mode = debugged, NEEDS_GUEST_DEBUG)
+{
+	struct vcpu *vcpu = boot_at(guest, "breakpoint");
+
+	debug(vcpu, KVM_GUESTDBG_USE_SW_BP);
+	expect_run_debug(vcpu, BP_VECTOR, "breakpoint");
+	debug(vcpu, KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_INJECT_BP);
+	expect_run_exception(vcpu, BP_VECTOR, "after_breakpoint");
 }
 
 CASE(guest_debug, second_exception_is_refused, .contract = "guest_debug.inject.busy",

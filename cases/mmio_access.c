@@ -132,11 +132,12 @@ CASE(mmio_access, push_reads_and_stores_to_ram, .contract = "exit.mmio.push",
 CASE(mmio_access, write_of_16_bytes_exits_twice, .contract = "exit.mmio.wide",
      .each_mode = mmio_access)
 {
-	struct vcpu *vcpu = boot_to(guest, "write128", 0x44332211);
+	struct vcpu *vcpu = boot_to(guest, "write128", 0);
 
-	for (uint64_t i = 0; i < 2; i++)
-		expect_run_mmio(vcpu, .phys_addr = AT_10 + 8 * i, .len = 8, .is_write = 1,
-				.value = 0x4433221144332211);
+	expect_run_mmio(vcpu, .phys_addr = AT_10, .len = 8, .is_write = 1,
+			.value = 0x3736353433323130);
+	expect_run_mmio(vcpu, .phys_addr = AT_10 + 8, .len = 8, .is_write = 1,
+			.value = 0x6665646362613938);
 	expect_run_exit(vcpu, KVM_EXIT_HLT);
 }
 
@@ -145,9 +146,8 @@ CASE(mmio_access, read_of_16_bytes_exits_twice, .contract = "exit.mmio.wide",
 {
 	struct vcpu *vcpu = boot_to(guest, "read128", 0);
 
-	expect_run_read(vcpu, AT_10, "\x11\x12\x13\x14\x21\x22\x23\x24", 8);
-	expect_run_read(vcpu, AT_10 + 8, "\x31\x32\x33\x34\x41\x42\x43\x44", 8);
+	expect_run_read(vcpu, AT_10, "ABCDEFGH", 8);
+	expect_run_read(vcpu, AT_10 + 8, "IJKLMNOP", 8);
 	expect_run_exit(vcpu, KVM_EXIT_HLT);
-	expect_regs(vcpu, .rbx = 0x14131211, .rcx = 0x24232221, .rdx = 0x34333231,
-		    .rsi = 0x44434241);
+	expect_memory(vcpu, guest_symbol(vcpu, "image"), "ABCDEFGHIJKLMNOP", 16);
 }

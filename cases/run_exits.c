@@ -212,6 +212,7 @@ static struct vcpu *boot_user_mode(void)
 
 	memcpy(vcpu->vm->ram + STACK_TOP, tss, sizeof tss);
 	sregs.tr.base = STACK_TOP;
+	sregs.tr.type = 11; /* 32 bits, busy */
 	sregs.gdt.base = guest_symbol(vcpu, "exception_gdt");
 	sregs.gdt.limit = guest_symbol(vcpu, "exception_gdt_end") - sregs.gdt.base - 1;
 	sregs.idt.base = guest_symbol(vcpu, "exception_idt");

@@ -66,7 +66,7 @@ push:
 	push	MMIO(0x10)
 	hlt
 
-/* 16 bytes: EBX four times, or what comes back in EBX, ECX, EDX and ESI. */
+/* 16 bytes, from and to the image: by way of SS, whose base is 0 in each mode. */
 #define CR4_OSFXSR (1 << 9)
 #if defined MODE_long64
 #define CR4_COPY %rax
@@ -81,15 +81,16 @@ push:
 
 write128:
 	enable_sse
-	movd	%ebx, %xmm0
-	pshufd	$0, %xmm0, %xmm0
+	movups	%ss:image, %xmm0
 	movups	%xmm0, MMIO(0x10)
 	hlt
 read128:
 	enable_sse
 	movups	MMIO(0x10), %xmm0
-	.irp	register, ebx, ecx, edx, esi
-	movd	%xmm0, %\register
-	psrldq	$4, %xmm0
-	.endr
+	movups	%xmm0, %ss:image
 	hlt
+
+	.data
+	.balign 16
+image:
+	.ascii	"0123456789abcdef"
