@@ -203,20 +203,26 @@ CASE(run_exits, emulation_failure_that_userspace_emulates,
 	expect_run_done(vcpu);
 }
 
-/* User mode that can take exceptions: the stack that the TSS has for them is below the image. */
+#define PTE_USER (1u << 2)
+
+/* 64-bit user mode that can take exceptions, on the stack that the TSS has for them: below the image. */
 static struct vcpu *boot_user_mode(void)
 {
-	struct vcpu *vcpu = boot(one_instruction[MODE_PROT32]);
+	struct vcpu *vcpu = boot(one_instruction[MODE_LONG64]);
 	struct kvm_sregs sregs = vcpu_sregs(vcpu);
-	uint32_t tss[3] = { [1] = IMAGE_BASE, [2] = sregs.ss.selector };
+	uint64_t *tables = (uint64_t *)(void *)(vcpu->vm->ram + PAGE_TABLES);
+	uint32_t tss[3] = { [1] = IMAGE_BASE }; /* RSP0 */
 
+	tables[0] |= PTE_USER;
+	tables[512] |= PTE_USER;
+	tables[1024] |= PTE_USER;
 	memcpy(vcpu->vm->ram + STACK_TOP, tss, sizeof tss);
 	sregs.tr.base = STACK_TOP;
-	sregs.tr.type = 11; /* 32 bits, busy */
+	sregs.tr.type = 11; /* busy */
 	sregs.gdt.base = guest_symbol(vcpu, "exception_gdt");
-	sregs.gdt.limit = guest_symbol(vcpu, "exception_gdt_end") - sregs.gdt.base - 1;
+	sregs.gdt.limit = (uint16_t)(guest_symbol(vcpu, "exception_gdt_end") - sregs.gdt.base - 1);
 	sregs.idt.base = guest_symbol(vcpu, "exception_idt");
-	sregs.idt.limit = guest_symbol(vcpu, "exception_idt_end") - sregs.idt.base - 1;
+	sregs.idt.limit = (uint16_t)(guest_symbol(vcpu, "exception_idt_end") - sregs.idt.base - 1);
 	sregs.cs.dpl = sregs.ss.dpl = 3;
 	sregs.cs.selector |= 3;
 	sregs.ss.selector |= 3;

@@ -136,6 +136,30 @@ CASE(run_fields, vmx_does_not_enter_with_an_interrupt_while_they_are_disabled,
 	expect_run_exit(boot_and_interrupt(guest), KVM_EXIT_FAIL_ENTRY);
 }
 
+CASE(run_fields, second_interrupt_replaces_the_first, .contract = "interrupt.replaced",
+     .each_mode = one_instruction)
+{
+	struct vcpu *vcpu = boot(guest);
+
+	prepare(vcpu, "interruptible", false);
+	vcpu->run->request_interrupt_window = 1;
+	expect_run_exit(vcpu, KVM_EXIT_IRQ_WINDOW_OPEN);
+	x(vcpu, KVM_INTERRUPT, &(struct kvm_interrupt){ .irq = VECTOR - 1 });
+	x(vcpu, KVM_INTERRUPT, &(struct kvm_interrupt){ .irq = VECTOR });
+	vcpu->run->request_interrupt_window = 0;
+	expect_run_exception(vcpu, VECTOR, "window");
+	expect_run_exit(vcpu, KVM_EXIT_HLT);
+}
+
+CASE(run_fields, second_interrupt_is_refused_with_a_split_irqchip,
+     .contract = "interrupt.split_irqchip.exists", .needs = { CAP(KVM_CAP_SPLIT_IRQCHIP) })
+{
+	struct vcpu *vcpu = boot_with_split_irqchip(one_instruction[MODE_LONG64]);
+
+	x(vcpu, KVM_INTERRUPT, &(struct kvm_interrupt){ .irq = VECTOR });
+	expect_errno(EEXIST, vcpu, KVM_INTERRUPT, &(struct kvm_interrupt){ .irq = VECTOR });
+}
+
 CASE(run_fields, request_is_ignored_with_an_in_kernel_pic,
      .contract = "run.request_interrupt_window.in_kernel", .each_mode = one_instruction,
      .needs = { CAP(KVM_CAP_IRQCHIP) })
