@@ -49,19 +49,33 @@ CASE(run_exits, vcpu_that_halted_with_an_exit_is_runnable, .contract = "exit.hlt
 
 /* SHUTDOWN */
 
+static struct vcpu *boot_and_shut_down(const struct guest_image *guest)
+{
+	struct vcpu *vcpu = boot(guest);
+
+	vcpu_run_or_give_up(vcpu);
+	expect_exit_reason(vcpu, KVM_EXIT_SHUTDOWN);
+	return vcpu;
+}
+
 CASE(run_exits, triple_fault_shuts_down, .contract = "exit.shutdown.triple_fault",
      .each_mode = shutdown)
 {
-	expect_run_exit(boot(guest), KVM_EXIT_SHUTDOWN);
+	expect_equal(boot_and_shut_down(guest)->result, 0);
 }
+
+#define CR0_PE 1
 
 CASE(run_exits, vcpu_that_shut_down_runs_with_new_registers, .contract = "exit.shutdown.restart",
      .each_mode = shutdown)
 {
-	struct vcpu *vcpu = boot(guest);
+	struct vcpu *vcpu = boot_and_shut_down(guest);
+	struct kvm_sregs other_mode = vcpu->loaded_sregs;
 	struct kvm_regs regs = vcpu->loaded;
 
-	expect_run_exit(vcpu, KVM_EXIT_SHUTDOWN);
+	other_mode.cr0 ^= CR0_PE; /* to real mode by way of another: see cases/kvm_bugs.c */
+	if (guest->mode == MODE_REAL16)
+		x(vcpu, KVM_SET_SREGS, &other_mode);
 	x(vcpu, KVM_SET_SREGS, &vcpu->loaded_sregs);
 	regs.rip = guest_symbol(vcpu, "alive");
 	vcpu_set_regs(vcpu, regs);
@@ -72,12 +86,11 @@ CASE(run_exits, vcpu_that_shut_down_runs_with_new_registers, .contract = "exit.s
 CASE(run_exits, svm_resets_a_vcpu_that_shut_down, .contract = "exit.shutdown.state.svm",
      .each_mode = shutdown, .needs = { VENDOR("kvm_amd") })
 {
-	struct vcpu *vcpu = boot(guest);
+	struct vcpu *vcpu = boot_and_shut_down(guest);
 
-	expect_run_exit(vcpu, KVM_EXIT_SHUTDOWN);
 	expect_regs(vcpu, .rip = 0xfff0, .rflags = 2);
 	expect_equal(vcpu_sregs(vcpu).cs.base, 0xffff0000);
-	expect_equal(vcpu_sregs(vcpu).cr0 & 1, 0);
+	expect_equal(vcpu_sregs(vcpu).cr0 & CR0_PE, 0);
 }
 
 CASE(run_exits, vmx_leaves_a_vcpu_that_shut_down_as_it_was, .contract = "exit.shutdown.state.vmx",
@@ -357,7 +370,9 @@ CASE(run_exits, tpr_accesses_that_were_asked_for, .contract = "exit.tpr_access",
 CASE(run_exits, tpr_accesses_that_were_not_asked_for, .contract = "exit.tpr_access.disabled",
      .needs = { CAP(KVM_CAP_VAPIC), CAP(KVM_CAP_IRQCHIP) })
 {
-	expect_run_report(boot_reporting_tpr(false), 0x50);
+	struct vcpu *vcpu = boot_reporting_tpr(false);
+
+	expect_run_report(vcpu, 0x50);
 }
 
 CASE(run_exits, tpr_access_reporting_has_no_flags, .contract = "tpr_access_reporting.flags",

@@ -126,14 +126,18 @@ CASE(run_fields, svm_delivers_an_interrupt_though_they_are_disabled,
      .contract = "interrupt.not_ready.svm", .each_mode = one_instruction,
      .needs = { VENDOR("kvm_amd") })
 {
-	expect_run_report(boot_and_interrupt(guest), VECTOR);
+	struct vcpu *vcpu = boot_and_interrupt(guest);
+
+	expect_run_report(vcpu, VECTOR);
 }
 
 CASE(run_fields, vmx_does_not_enter_with_an_interrupt_while_they_are_disabled,
      .contract = "interrupt.not_ready.vmx", .each_mode = one_instruction,
      .needs = { VENDOR("kvm_intel") })
 {
-	expect_run_exit(boot_and_interrupt(guest), KVM_EXIT_FAIL_ENTRY);
+	struct vcpu *vcpu = boot_and_interrupt(guest);
+
+	expect_run_exit(vcpu, KVM_EXIT_FAIL_ENTRY);
 }
 
 CASE(run_fields, second_interrupt_replaces_the_first, .contract = "interrupt.replaced",
