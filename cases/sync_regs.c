@@ -247,12 +247,11 @@ static void expect_run_to_be_refused(struct vcpu *vcpu, const char *field, unsig
 	expect_equal(*guest_counter(vcpu), 0);
 }
 
-CASE(sync_regs, unknown_bits_of_valid_are_refused, .contract = "sync_regs.valid.unknown",
-     NEEDS_SYNC_REGS)
+static void expect_unknown_valid_bits_to_be_refused(unsigned first, unsigned end)
 {
 	struct vcpu *vcpu = boot(count_and_halt[MODE_REAL16]);
 
-	for (unsigned bit = 3; bit < 64; bit++) {
+	for (unsigned bit = first; bit < end; bit++) {
 		vcpu->run->kvm_valid_regs = 1ull << bit;
 		expect_run_to_be_refused(vcpu, "kvm_valid_regs", bit);
 	}
@@ -260,14 +259,13 @@ CASE(sync_regs, unknown_bits_of_valid_are_refused, .contract = "sync_regs.valid.
 	expect_run_exit(vcpu, KVM_EXIT_HLT);
 }
 
-CASE(sync_regs, unknown_bits_of_dirty_are_refused, .contract = "sync_regs.dirty.unknown",
-     NEEDS_SYNC_REGS)
+static void expect_unknown_dirty_bits_to_be_refused(unsigned first, unsigned end)
 {
 	struct vcpu *vcpu = boot(count_and_halt[MODE_REAL16]);
 
 	vcpu->run->s.regs.regs = vcpu->loaded;
 	vcpu->run->s.regs.regs.rbx = 0x1234;
-	for (unsigned bit = 3; bit < 64; bit++) {
+	for (unsigned bit = first; bit < end; bit++) {
 		vcpu->run->kvm_dirty_regs = KVM_SYNC_X86_REGS | 1ull << bit;
 		expect_run_to_be_refused(vcpu, "kvm_dirty_regs", bit);
 		expect_equal(vcpu->run->kvm_dirty_regs, KVM_SYNC_X86_REGS | 1ull << bit);
@@ -275,6 +273,30 @@ CASE(sync_regs, unknown_bits_of_dirty_are_refused, .contract = "sync_regs.dirty.
 	}
 	vcpu->run->kvm_dirty_regs = 0;
 	expect_run_exit(vcpu, KVM_EXIT_HLT);
+}
+
+CASE(sync_regs, unknown_bits_of_valid_are_refused, .contract = "sync_regs.valid.unknown",
+     NEEDS_SYNC_REGS)
+{
+	expect_unknown_valid_bits_to_be_refused(3, 32);
+}
+
+CASE(sync_regs, unknown_high_bits_of_valid_are_refused, .contract = "sync_regs.valid.unknown",
+     NEEDS_SYNC_REGS)
+{
+	expect_unknown_valid_bits_to_be_refused(32, 64);
+}
+
+CASE(sync_regs, unknown_bits_of_dirty_are_refused, .contract = "sync_regs.dirty.unknown",
+     NEEDS_SYNC_REGS)
+{
+	expect_unknown_dirty_bits_to_be_refused(3, 32);
+}
+
+CASE(sync_regs, unknown_high_bits_of_dirty_are_refused, .contract = "sync_regs.dirty.unknown",
+     NEEDS_SYNC_REGS)
+{
+	expect_unknown_dirty_bits_to_be_refused(32, 64);
 }
 
 CASE(sync_regs, impossible_sregs_are_refused, .contract = "sync_regs.dirty.sregs_invalid",
