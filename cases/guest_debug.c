@@ -146,9 +146,11 @@ static void break_at(struct vcpu *vcpu, unsigned n, uint64_t address, uint32_t k
 CASE(guest_debug, instruction_breakpoint_exits_before_it, .contract = "guest_debug.hw_breakpoint",
      .each_mode = debugged, NEEDS_GUEST_DEBUG)
 {
-	for (unsigned n = 0; n < 4; n++) {
-		struct vcpu *vcpu = boot_at(guest, "steps");
+	struct vcpu *vcpu = boot_at(guest, "steps");
+	struct kvm_regs regs = vcpu_regs(vcpu);
 
+	for (unsigned n = 0; n < 4; n++) {
+		vcpu_set_regs(vcpu, regs);
 		break_at(vcpu, n, guest_symbol(vcpu, "step_1"), 0);
 		expect_run_debug(vcpu, DB_VECTOR, "step_1");
 		expect_equal(vcpu->run->debug.arch.dr6 & (DR6_BS | 0xf), DR6_B0 << n);

@@ -11,6 +11,7 @@
 
 GUEST_EACH_MODE(one_instruction);
 GUEST_EACH_MODE(count_and_halt);
+GUEST_EACH_MODE(hello);
 GUEST_EACH_MODE(shutdown);
 GUEST(long64, local_apic);
 GUEST(long64, wait_for_irq);
@@ -277,6 +278,33 @@ CASE(run_exits, emulation_failure_exits_are_on_or_off,
 	}
 }
 
+/* INTERNAL_ERROR: what has to be emulated is the delivery of an interrupt, which KVM cannot do. */
+
+#define RFLAGS_IF 0x200
+#define VECTOR    31
+
+CASE(run_exits, interrupt_whose_gate_no_slot_backs, .contract = "exit.internal_error.delivery",
+     .needs = { KERNEL(6, 14) })
+{
+	struct vcpu *vcpu = boot(count_and_halt[MODE_LONG64]);
+	struct kvm_sregs sregs = vcpu_sregs(vcpu);
+	struct kvm_regs regs = vcpu->loaded;
+
+	sregs.idt.base = MMIO_BASE;
+	x(vcpu, KVM_SET_SREGS, &sregs);
+	regs.rflags |= RFLAGS_IF;
+	vcpu_set_regs(vcpu, regs);
+	x(vcpu, KVM_INTERRUPT, &(struct kvm_interrupt){ .irq = VECTOR });
+	memset(&vcpu->run->internal, 0xff, sizeof vcpu->run->internal);
+	expect_run_exit(vcpu, KVM_EXIT_INTERNAL_ERROR);
+	expect_equal(vcpu->run->internal.suberror, KVM_INTERNAL_ERROR_DELIVERY_EV);
+	expect_equal(vcpu->run->internal.ndata, 5);
+	expect_equal(vcpu->run->internal.data[3] & ~15ull, MMIO_BASE + 16 * VECTOR);
+	expect(vcpu->run->internal.data[4] < (uint64_t)sysconf(_SC_NPROCESSORS_CONF),
+	       "the last of the data is %llu, no CPU", vcpu->run->internal.data[4]);
+	expect_equal(*guest_counter(vcpu), 0);
+}
+
 /* FAIL_ENTRY: a code segment for 64 bits and for 32 is none that a CPU enters, but KVM takes it. */
 
 CASE(run_exits, state_that_the_cpu_does_not_enter, .contract = "exit.fail_entry.fields")
@@ -387,10 +415,61 @@ CASE(run_exits, tpr_access_reporting_has_no_flags, .contract = "tpr_access_repor
 	}
 }
 
+/* A processor that waits for INIT and then for its start: interrupts by message bring both. */
+
+#define MSI_ADDRESS      0xfee00000
+#define MSI_TO(apic_id)  (MSI_ADDRESS | (apic_id) << 12)
+#define MSI_INIT         (5 << 8)
+#define MSI_STARTUP(gpa) (6 << 8 | (gpa) >> 12)
+
+static struct vcpu *boot_second_vcpu(const struct guest_image *guest)
+{
+	return vcpu_create(boot_with_irqchip(guest)->vm, 1);
+}
+
+static void send_to_second_vcpu(struct vm *vm, uint32_t data)
+{
+	struct kvm_msi msi = { .address_lo = MSI_TO(1), .data = data };
+
+	expect_equal(x(vm, KVM_SIGNAL_MSI, &msi), 1);
+}
+
+static void expect_mp_state(struct vcpu *vcpu, uint32_t wanted)
+{
+	struct kvm_mp_state state;
+
+	x(vcpu, KVM_GET_MP_STATE, &state);
+	expect_equal(state.mp_state, wanted);
+}
+
+#define NEEDS_INIT .needs = { CAP(KVM_CAP_IRQCHIP), CAP(KVM_CAP_MP_STATE), CAP(KVM_CAP_SIGNAL_MSI) }
+
+CASE(run_exits, init_ends_the_wait_for_it_with_eagain, .contract = "run.uninitialized.init",
+     NEEDS_INIT)
+{
+	struct vcpu *vcpu = boot_second_vcpu(count_and_halt[MODE_REAL16]);
+
+	expect_mp_state(vcpu, KVM_MP_STATE_UNINITIALIZED);
+	send_to_second_vcpu(vcpu->vm, MSI_INIT);
+	expect_run_errno(vcpu, EAGAIN);
+	expect_mp_state(vcpu, KVM_MP_STATE_INIT_RECEIVED);
+}
+
+CASE(run_exits, startup_begins_at_its_page, .contract = "run.init_received.startup", NEEDS_INIT)
+{
+	struct vcpu *vcpu = boot_second_vcpu(hello[MODE_REAL16]);
+
+	send_to_second_vcpu(vcpu->vm, MSI_INIT);
+	expect_run_errno(vcpu, EAGAIN);
+	send_to_second_vcpu(vcpu->vm, MSI_STARTUP(IMAGE_BASE));
+	expect_run_io(vcpu, .direction = KVM_EXIT_IO_OUT, .size = 1, .value = 'H');
+	expect_mp_state(vcpu, KVM_MP_STATE_RUNNABLE);
+	expect_equal(vcpu_sregs(vcpu).cs.base, IMAGE_BASE);
+}
+
 /* IOAPIC_EOI: the I/O APIC is userspace's, and learns of a level-triggered interrupt's end. */
 
-#define IRQ_VECTOR    0x21 /* as in the guest */
-#define MSI_ADDRESS   0xfee00000
+#define IRQ_VECTOR    0x21                /* as in the guest */
 #define MSI_LEVEL     (1 << 15 | 1 << 14) /* level-triggered, asserted */
 #define APIC_SPURIOUS 0xf0
 #define APIC_ENABLED  0x1ff

@@ -9,6 +9,7 @@
 
 GUEST_EACH_MODE(one_instruction);
 GUEST_EACH_MODE(count_and_halt);
+GUEST(long64, nested_svm);
 GUEST(real16, smm);
 
 #define DONE_PORT 0xe9 /* as in the guest */
@@ -462,4 +463,69 @@ CASE(run_fields, smi_waits_for_a_run, .contract = "run.flags.smi_pending",
 	x(vcpu, KVM_GET_VCPU_EVENTS, &events);
 	expect_equal(events.smi.pending, 1);
 	expect_equal(events.smi.smm, 0);
+}
+
+/* What a VMCB holds, at the offsets of the AMD manual, vol. 2, appendix B. */
+#define VMCB              0x20000
+#define VMCB_MISC_1       0x00c
+#define VMCB_MISC_2       0x010
+#define VMCB_ASID         0x058
+#define VMCB_CS           0x410
+#define VMCB_SS           0x420
+#define VMCB_EFER         0x4d0
+#define VMCB_CR4          0x548
+#define VMCB_CR3          0x550
+#define VMCB_CR0          0x558
+#define VMCB_RFLAGS       0x570
+#define VMCB_RIP          0x578
+#define VMCB_RSP          0x5d8
+#define INTERCEPT_HLT     (1 << 24) /* misc. 1 */
+#define INTERCEPT_VMRUN   (1 << 0)  /* misc. 2 */
+#define CODE_64_ATTRIBUTE 0xa9b
+#define DATA_ATTRIBUTE    0xc93
+#define EFER_SVME         (1 << 12)
+#define HSAVE_PA_MSR      0xc0010117
+#define HSAVE_PA          0x21000
+
+static void set_vmcb(struct vcpu *vcpu, size_t offset, uint64_t value, size_t size)
+{
+	memcpy(vcpu->vm->ram + VMCB + offset, &value, size);
+}
+
+/* A vCPU that runs a guest of its own next: in the mode that it is in itself, from the label. */
+static struct vcpu *boot_nested(void)
+{
+	struct vcpu *vcpu = boot(nested_svm);
+	struct kvm_sregs sregs = vcpu_sregs(vcpu);
+	struct kvm_regs regs = vcpu->loaded;
+
+	sregs.efer |= EFER_SVME;
+	x(vcpu, KVM_SET_SREGS, &sregs);
+	vcpu_set_msr(vcpu, HSAVE_PA_MSR, HSAVE_PA);
+	set_vmcb(vcpu, VMCB_MISC_1, INTERCEPT_HLT, 4);
+	set_vmcb(vcpu, VMCB_MISC_2, INTERCEPT_VMRUN, 4);
+	set_vmcb(vcpu, VMCB_ASID, 1, 4);
+	set_vmcb(vcpu, VMCB_CS + 2, CODE_64_ATTRIBUTE, 2);
+	set_vmcb(vcpu, VMCB_SS + 2, DATA_ATTRIBUTE, 2);
+	set_vmcb(vcpu, VMCB_EFER, sregs.efer, 8);
+	set_vmcb(vcpu, VMCB_CR0, sregs.cr0, 8);
+	set_vmcb(vcpu, VMCB_CR3, sregs.cr3, 8);
+	set_vmcb(vcpu, VMCB_CR4, sregs.cr4, 8);
+	set_vmcb(vcpu, VMCB_RFLAGS, regs.rflags, 8);
+	set_vmcb(vcpu, VMCB_RIP, guest_symbol(vcpu, "nested"), 8);
+	set_vmcb(vcpu, VMCB_RSP, STACK_TOP, 8);
+	regs.rax = VMCB;
+	vcpu_set_regs(vcpu, regs);
+	return vcpu;
+}
+
+CASE(run_fields, nested_guest_is_flagged, .contract = "run.flags.guest_mode",
+     .needs = { VENDOR("kvm_amd"), CAP(KVM_CAP_X86_GUEST_MODE), CAP(KVM_CAP_NESTED_STATE) })
+{
+	struct vcpu *vcpu = boot_nested();
+
+	expect_run_done(vcpu);
+	expect_equal(vcpu->run->flags, KVM_RUN_X86_GUEST_MODE);
+	expect_run_done(vcpu); /* its HLT is an exit to the guest that runs it */
+	expect_equal(vcpu->run->flags, 0);
 }
