@@ -320,7 +320,7 @@ CASE(completion, hyperv_hypercall_with_a_pending_signal, .contract = "completion
 /* The exception is what the access ends in: it is there, and not yet delivered. */
 static void expect_gp_and_no_more(struct vcpu *vcpu, const char *instruction)
 {
-	struct kvm_vcpu_events events;
+	struct kvm_vcpu_events events = { 0 };
 
 	expect_run_errno(vcpu, EINTR);
 	expect_regs(vcpu, .rip = guest_symbol(vcpu, instruction));

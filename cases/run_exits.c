@@ -7,6 +7,7 @@
  */
 #include "kvmspec.h"
 
+#include <alloca.h>
 #include <unistd.h>
 
 GUEST_EACH_MODE(one_instruction);
@@ -110,7 +111,7 @@ CASE(run_exits, pending_triple_fault_shuts_down, .contract = "exit.shutdown.even
      .each_mode = count_and_halt, .needs = { CAP(KVM_CAP_X86_TRIPLE_FAULT_EVENT) })
 {
 	struct vcpu *vcpu = boot(guest);
-	struct kvm_vcpu_events events;
+	struct kvm_vcpu_events events = { 0 };
 
 	enable_cap(vcpu->vm, KVM_CAP_X86_TRIPLE_FAULT_EVENT, 1);
 	x(vcpu, KVM_GET_VCPU_EVENTS, &events);
@@ -278,13 +279,12 @@ CASE(run_exits, emulation_failure_exits_are_on_or_off,
 	}
 }
 
-/* INTERNAL_ERROR: what has to be emulated is the delivery of an interrupt, which KVM cannot do. */
+/* INTERNAL_ERROR: what has to be emulated is the delivery of an event, which KVM cannot do. */
 
 #define RFLAGS_IF 0x200
 #define VECTOR    31
 
-CASE(run_exits, interrupt_whose_gate_no_slot_backs, .contract = "exit.internal_error.delivery",
-     .needs = { KERNEL(6, 14) })
+static struct vcpu *boot_without_gates(void)
 {
 	struct vcpu *vcpu = boot(count_and_halt[MODE_LONG64]);
 	struct kvm_sregs sregs = vcpu_sregs(vcpu);
@@ -294,15 +294,39 @@ CASE(run_exits, interrupt_whose_gate_no_slot_backs, .contract = "exit.internal_e
 	x(vcpu, KVM_SET_SREGS, &sregs);
 	regs.rflags |= RFLAGS_IF;
 	vcpu_set_regs(vcpu, regs);
-	x(vcpu, KVM_INTERRUPT, &(struct kvm_interrupt){ .irq = VECTOR });
 	memset(&vcpu->run->internal, 0xff, sizeof vcpu->run->internal);
-	expect_run_exit(vcpu, KVM_EXIT_INTERNAL_ERROR);
+	return vcpu;
+}
+
+static void expect_delivery_failure(struct vcpu *vcpu, unsigned vector)
+{
+	vcpu_run_or_give_up(vcpu);
+	expect_exit_reason(vcpu, KVM_EXIT_INTERNAL_ERROR);
 	expect_equal(vcpu->run->internal.suberror, KVM_INTERNAL_ERROR_DELIVERY_EV);
 	expect_equal(vcpu->run->internal.ndata, 5);
-	expect_equal(vcpu->run->internal.data[3] & ~15ull, MMIO_BASE + 16 * VECTOR);
+	expect_equal(vcpu->run->internal.data[3] & ~15ull, MMIO_BASE + 16 * vector);
 	expect(vcpu->run->internal.data[4] < (uint64_t)sysconf(_SC_NPROCESSORS_CONF),
 	       "the last of the data is %llu, no CPU", vcpu->run->internal.data[4]);
 	expect_equal(*guest_counter(vcpu), 0);
+}
+
+CASE(run_exits, exception_whose_gate_no_slot_backs, .contract = "exit.internal_error.delivery",
+     .needs = { KERNEL(6, 14), CAP(KVM_CAP_SET_GUEST_DEBUG) })
+{
+	struct vcpu *vcpu = boot_without_gates();
+
+	x(vcpu, KVM_SET_GUEST_DEBUG,
+	  &(struct kvm_guest_debug){ .control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_INJECT_DB });
+	expect_delivery_failure(vcpu, DB_VECTOR);
+}
+
+CASE(run_exits, interrupt_whose_gate_no_slot_backs, .contract = "exit.internal_error.delivery",
+     .needs = { KERNEL(6, 14) })
+{
+	struct vcpu *vcpu = boot_without_gates();
+
+	x(vcpu, KVM_INTERRUPT, &(struct kvm_interrupt){ .irq = VECTOR });
+	expect_delivery_failure(vcpu, VECTOR);
 }
 
 /* FAIL_ENTRY: a code segment for 64 bits and for 32 is none that a CPU enters, but KVM takes it. */
@@ -424,7 +448,13 @@ CASE(run_exits, tpr_access_reporting_has_no_flags, .contract = "tpr_access_repor
 
 static struct vcpu *boot_second_vcpu(const struct guest_image *guest)
 {
-	return vcpu_create(boot_with_irqchip(guest)->vm, 1);
+	struct vcpu *vcpu = vcpu_create(boot_with_irqchip(guest)->vm, 1);
+	struct kvm_lapic_state apic = { 0 };
+
+	/* until some APIC changes, KVM's map of them lacks the new one */
+	x(vcpu, KVM_GET_LAPIC, &apic);
+	x(vcpu, KVM_SET_LAPIC, &apic);
+	return vcpu;
 }
 
 static void send_to_second_vcpu(struct vm *vm, uint32_t data)
@@ -436,7 +466,7 @@ static void send_to_second_vcpu(struct vm *vm, uint32_t data)
 
 static void expect_mp_state(struct vcpu *vcpu, uint32_t wanted)
 {
-	struct kvm_mp_state state;
+	struct kvm_mp_state state = { 0 };
 
 	x(vcpu, KVM_GET_MP_STATE, &state);
 	expect_equal(state.mp_state, wanted);
@@ -476,23 +506,22 @@ CASE(run_exits, startup_begins_at_its_page, .contract = "run.init_received.start
 
 static void route_pin_0(struct vm *vm, uint32_t data)
 {
-	struct {
-		struct kvm_irq_routing header;
-		struct kvm_irq_routing_entry entry;
-	} table = {
-		.header.nr = 1,
-		.entry = { .type = KVM_IRQ_ROUTING_MSI,
-			   .u.msi = { .address_lo = MSI_ADDRESS, .data = data } },
+	struct kvm_irq_routing_entry entry = {
+		.type = KVM_IRQ_ROUTING_MSI,
+		.u.msi = { .address_lo = MSI_ADDRESS, .data = data },
 	};
+	struct kvm_irq_routing *table = alloca(sizeof *table + sizeof entry);
 
-	x(vm, KVM_SET_GSI_ROUTING, &table.header);
+	*table = (struct kvm_irq_routing){ .nr = 1 };
+	memcpy(table->entries, &entry, sizeof entry);
+	x(vm, KVM_SET_GSI_ROUTING, table);
 }
 
 /* The guest finds this interrupt pending; its handler reports 1 and ends it. */
 static struct vcpu *boot_with_interrupt(uint32_t data)
 {
 	struct vcpu *vcpu = boot_with_split_irqchip(wait_for_irq);
-	struct kvm_lapic_state apic;
+	struct kvm_lapic_state apic = { 0 };
 	uint32_t enabled = APIC_ENABLED;
 
 	route_pin_0(vcpu->vm, data);
@@ -532,7 +561,7 @@ CASE(run_exits, split_irqchip_halts_in_the_kernel, .contract = "hlt.split_irqchi
      .each_mode = count_and_halt, .needs = { CAP(KVM_CAP_SPLIT_IRQCHIP) })
 {
 	struct vcpu *vcpu = boot_with_split_irqchip(guest);
-	struct kvm_mp_state state;
+	struct kvm_mp_state state = { 0 };
 
 	signal_handle(KICK_SIGNAL, 0);
 	signal_when_asleep(vcpu, KICK_SIGNAL);

@@ -455,7 +455,7 @@ CASE(run_fields, smi_waits_for_a_run, .contract = "run.flags.smi_pending",
      .needs = { CAP(KVM_CAP_X86_SMM), CAP(KVM_CAP_IMMEDIATE_EXIT) })
 {
 	struct vcpu *vcpu = boot_with_smi();
-	struct kvm_vcpu_events events;
+	struct kvm_vcpu_events events = { 0 };
 
 	vcpu->run->immediate_exit = 1;
 	expect_run_errno(vcpu, EINTR);

@@ -67,7 +67,7 @@ CASE(sync_regs, stored_registers_are_the_vcpus, .contract = "sync_regs.valid",
 	struct vcpu *vcpu = boot(guest);
 	struct kvm_regs regs;
 	struct kvm_sregs sregs;
-	struct kvm_vcpu_events events;
+	struct kvm_vcpu_events events = { 0 };
 
 	vcpu->run->kvm_valid_regs = ALL;
 	expect_run_exit(vcpu, KVM_EXIT_HLT);
@@ -207,7 +207,7 @@ CASE(sync_regs, each_set_is_loaded_by_its_own_bit, .contract = "sync_regs.dirty.
 {
 	for (uint64_t dirty = 0; dirty <= ALL; dirty++) {
 		struct vcpu *vcpu = boot(count_and_halt[MODE_REAL16]);
-		struct kvm_vcpu_events events;
+		struct kvm_vcpu_events events = { 0 };
 
 		vcpu->run->s.regs.regs = vcpu->loaded;
 		vcpu->run->s.regs.regs.rbx = 0x1234;

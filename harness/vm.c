@@ -8,6 +8,7 @@
 #include "names.h"
 #include "x86/modes.h"
 
+#include <alloca.h>
 #include <errno.h>
 #include <signal.h>
 #include <stddef.h>
@@ -234,25 +235,23 @@ void vcpu_set_regs(struct vcpu *vcpu, struct kvm_regs regs)
 	x(vcpu, KVM_SET_REGS, &regs);
 }
 
-/* struct kvm_msrs with room for its one entry. */
-struct one_msr {
-	struct kvm_msrs header;
-	struct kvm_msr_entry entry;
-};
-
 uint64_t vcpu_msr(struct vcpu *vcpu, uint32_t index)
 {
-	struct one_msr msr = { .header.nmsrs = 1, .entry.index = index };
+	struct kvm_msrs *msrs = alloca(sizeof *msrs + sizeof *msrs->entries);
 
-	expect_equal(x(vcpu, KVM_GET_MSRS, &msr.header), 1);
-	return msr.entry.data;
+	msrs->nmsrs = 1;
+	msrs->entries[0] = (struct kvm_msr_entry){ .index = index };
+	expect_equal(x(vcpu, KVM_GET_MSRS, msrs), 1);
+	return msrs->entries[0].data;
 }
 
 void vcpu_set_msr(struct vcpu *vcpu, uint32_t index, uint64_t value)
 {
-	struct one_msr msr = { .header.nmsrs = 1, .entry = { .index = index, .data = value } };
+	struct kvm_msrs *msrs = alloca(sizeof *msrs + sizeof *msrs->entries);
 
-	expect_equal(x(vcpu, KVM_SET_MSRS, &msr.header), 1);
+	msrs->nmsrs = 1;
+	msrs->entries[0] = (struct kvm_msr_entry){ .index = index, .data = value };
+	expect_equal(x(vcpu, KVM_SET_MSRS, msrs), 1);
 }
 
 void vcpu_set_cpuid(struct vcpu *vcpu, const struct kvm_cpuid_entry2 *entries, unsigned count)
