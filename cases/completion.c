@@ -5,13 +5,10 @@
  * structure: note below KVM_EXIT_MMIO. (The areas immediate_exit, port_io, mmio and hypercalls have
  * more about the exits that they are about.)
  */
-#include "kvmspec.h"
+#include "one_instruction.h"
 
 #include <stdio.h>
 
-GUEST_EACH_MODE(one_instruction);
-
-#define DONE_PORT       0xe9  /* as in the guest */
 #define PORT            0x2f8 /* in DX */
 #define MSR             0x174 /* IA32_SYSENTER_CS, which each CPU has */
 #define UNKNOWN_XEN     0x7f  /* Xen has 56 hypercalls */
@@ -211,7 +208,7 @@ static void expect_done_and_no_more(struct vcpu *vcpu, const struct operation *o
 
 static void expect_to_run_on(struct vcpu *vcpu, const struct operation *op)
 {
-	expect_run_io(vcpu, .direction = KVM_EXIT_IO_OUT, .port = DONE_PORT, .size = 1);
+	expect_run_done(vcpu);
 	expect_done(vcpu, op);
 }
 

@@ -5,11 +5,7 @@
  * under KVM_CAP_X86_USER_SPACE_MSR and KVM_X86_SET_MSR_FILTER. How they are completed without running
  * on: cases/completion.c.
  */
-#include "kvmspec.h"
-
-GUEST_EACH_MODE(one_instruction);
-
-#define DONE_PORT 0xe9 /* as in the guest */
+#include "one_instruction.h"
 
 #define UNKNOWN_MSR  0x4b564d53 /* nobody's */
 #define SYSENTER_CS  0x174      /* each CPU has it, and KVM lets guests use it directly */
@@ -61,12 +57,6 @@ static void expect_run_msr(struct vcpu *vcpu, uint32_t exit_reason, uint32_t rea
 	expect_equal(vcpu->run->msr.error, 0);
 	for (size_t i = 0; i < sizeof vcpu->run->msr.pad; i++)
 		expect_equal(vcpu->run->msr.pad[i], 0);
-}
-
-/* The instruction is done and the guest runs on. */
-static void expect_run_done(struct vcpu *vcpu)
-{
-	expect_run_io(vcpu, .direction = KVM_EXIT_IO_OUT, .port = DONE_PORT, .size = 1);
 }
 
 CASE(msr_exits, read_of_an_unknown_msr, .contract = "exit.rdmsr.fields",

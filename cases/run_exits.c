@@ -5,24 +5,16 @@
  * KVM_EXIT_IOAPIC_EOI, KVM_EXIT_HYPERV, KVM_EXIT_SYSTEM_EVENT and KVM_EXIT_XEN. Documented in
  * api.rst, 5. The kvm_run structure, and under the capabilities and ioctls that cause them.
  */
-#include "kvmspec.h"
+#include "one_instruction.h"
 
 #include <alloca.h>
 #include <unistd.h>
 
-GUEST_EACH_MODE(one_instruction);
 GUEST_EACH_MODE(count_and_halt);
 GUEST_EACH_MODE(hello);
 GUEST_EACH_MODE(shutdown);
 GUEST(long64, local_apic);
 GUEST(long64, wait_for_irq);
-
-#define DONE_PORT 0xe9 /* as in the guest */
-
-static void expect_run_done(struct vcpu *vcpu)
-{
-	expect_run_io(vcpu, .direction = KVM_EXIT_IO_OUT, .port = DONE_PORT, .size = 1);
-}
 
 /* The vCPU's next run executes the instruction at the label; the registers are as given but for DI. */
 static void prepare(struct vcpu *vcpu, const char *label, struct kvm_regs regs)

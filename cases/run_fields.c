@@ -5,14 +5,11 @@
  * kvm_run structure; where that is silent, the source is post_kvm_run_save() and
  * kvm_arch_vcpu_ioctl_run() in arch/x86/kvm/x86.c. immediate_exit has an area of its own.
  */
-#include "kvmspec.h"
+#include "one_instruction.h"
 
-GUEST_EACH_MODE(one_instruction);
 GUEST_EACH_MODE(count_and_halt);
 GUEST(long64, nested_svm);
 GUEST(real16, smm);
-
-#define DONE_PORT 0xe9 /* as in the guest */
 
 #define RFLAGS_IF (1u << 9)
 #define VECTOR    31 /* the last one for which exception.h has a gate */
@@ -32,11 +29,6 @@ static void prepare(struct vcpu *vcpu, const char *label, bool interrupts)
 	regs.rdi = guest_symbol(vcpu, label);
 	regs.rflags |= interrupts ? RFLAGS_IF : 0;
 	vcpu_set_regs(vcpu, regs);
-}
-
-static void expect_run_done(struct vcpu *vcpu)
-{
-	expect_run_io(vcpu, .direction = KVM_EXIT_IO_OUT, .port = DONE_PORT, .size = 1);
 }
 
 /* The interrupt window */

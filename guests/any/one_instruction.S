@@ -6,7 +6,7 @@
 #include "guest.h"
 #include "exception.h"
 
-#define DONE_PORT 0xe9 /* as in the cases */
+#define DONE_PORT 0xe9 /* as in cases/one_instruction.h */
 
 /* The instruction is at the label, the one that follows at after_ and the label. */
 .macro one label, instruction:vararg
