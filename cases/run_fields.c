@@ -168,6 +168,51 @@ CASE(run_fields, request_is_ignored_with_an_in_kernel_pic,
 	expect_run_done(vcpu);
 }
 
+/* The local APIC in the kernel, the PIC not: its interrupts come by LINT0, if that lets them through. */
+
+#define APIC_LINT0   0x350
+#define LINT0_EXTINT (7u << 8) /* as at reset, by KVM_X86_QUIRK_LINT0_REENABLED */
+#define LINT0_MASKED (1u << 16)
+
+static void set_lint0(struct vcpu *vcpu, uint32_t value)
+{
+	struct kvm_lapic_state apic = { 0 };
+
+	x(vcpu, KVM_GET_LAPIC, &apic);
+	memcpy(apic.regs + APIC_LINT0, &value, sizeof value);
+	x(vcpu, KVM_SET_LAPIC, &apic);
+}
+
+CASE(run_fields, window_exit_with_a_split_irqchip,
+     .contract = "run.request_interrupt_window.split_irqchip", .each_mode = one_instruction,
+     .needs = { CAP(KVM_CAP_SPLIT_IRQCHIP) })
+{
+	struct vcpu *vcpu = boot_with_split_irqchip(guest);
+
+	set_lint0(vcpu, LINT0_EXTINT);
+	prepare(vcpu, "interruptible", false);
+	vcpu->run->request_interrupt_window = 1;
+	expect_run_exit(vcpu, KVM_EXIT_IRQ_WINDOW_OPEN);
+	expect_equal(vcpu->run->ready_for_interrupt_injection, 1);
+	x(vcpu, KVM_INTERRUPT, &(struct kvm_interrupt){ .irq = VECTOR });
+	vcpu->run->request_interrupt_window = 0;
+	expect_run_exception(vcpu, VECTOR, "window");
+}
+
+CASE(run_fields, no_window_exit_while_lint0_is_masked,
+     .contract = "run.request_interrupt_window.lint0", .each_mode = one_instruction,
+     .needs = { CAP(KVM_CAP_SPLIT_IRQCHIP) })
+{
+	struct vcpu *vcpu = boot_with_split_irqchip(guest);
+
+	set_lint0(vcpu, LINT0_EXTINT | LINT0_MASKED);
+	prepare(vcpu, "nothing", true);
+	vcpu->run->request_interrupt_window = 1;
+	expect_run_done(vcpu);
+	expect_equal(vcpu->run->ready_for_interrupt_injection, 0);
+	expect_equal(vcpu->run->if_flag, 1);
+}
+
 /* ready_for_interrupt_injection and if_flag */
 
 CASE(run_fields, ready_if_interrupts_are_enabled, .contract = "run.ready_for_injection",
