@@ -6,8 +6,6 @@
  */
 #include "kvmspec.h"
 
-#include <time.h>
-
 GUEST_EACH_MODE(hypercall);
 GUEST(prot32, user_hypercall);
 
@@ -15,24 +13,9 @@ GUEST(prot32, user_hypercall);
 #define GPA_RANGE_BIT     (1 << KVM_HC_MAP_GPA_RANGE)
 #define IOPL_3            (3 << 12)
 
-/* AMD's CPUs and Hygon's have VMMCALL, Intel's VMCALL; KVM_GET_SUPPORTED_CPUID names the vendor. */
-static bool is_amd(void)
-{
-	for (unsigned i = 0; i < host.cpuid->nent; i++)
-		if (host.cpuid->entries[i].function == 0)
-			return memcmp(&host.cpuid->entries[i].ebx, "Auth", 4) == 0 ||
-			       memcmp(&host.cpuid->entries[i].ebx, "Hygo", 4) == 0;
-	error("KVM_GET_SUPPORTED_CPUID has no leaf 0");
-}
-
-static const char *native_instruction(void)
-{
-	return is_amd() ? "vmmcall" : "vmcall";
-}
-
 static const char *other_vendors_instruction(void)
 {
-	return is_amd() ? "vmcall" : "vmmcall";
+	return strcmp(host_hypercall(), "vmmcall") == 0 ? "vmcall" : "vmmcall";
 }
 
 /* The vCPU's next run makes this hypercall, then halts. */
@@ -49,29 +32,11 @@ static void prepare(struct vcpu *vcpu, const char *instruction, uint64_t nr, uin
 	vcpu_set_regs(vcpu, regs);
 }
 
-/*
- * Makes the hypercall: runs the vCPU until it exits. Where KVM never completes the instruction the
- * case is to fail, not to time out: KVM_EXIT_INTR is the exit after ten interruptions, 5 ms of CPU
- * time apart. (Ten: to an emulated CPU, time that something else takes from it counts as its own.)
- */
 static void make_hypercall(struct vcpu *vcpu, const char *instruction, uint64_t nr, uint64_t a0,
 			   uint64_t a1, uint64_t a2)
 {
-	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = KICK_SIGNAL };
-	struct timespec ms5 = { .tv_nsec = 5 * 1000 * 1000 };
-	struct itimerspec each_5_ms = { .it_interval = ms5, .it_value = ms5 };
-	int interruptions = 0;
-	timer_t timer;
-
 	prepare(vcpu, instruction, nr, a0, a1, a2);
-	kick_prepare(vcpu);
-	if (timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &timer) != 0 ||
-	    timer_settime(timer, 0, &each_5_ms, NULL) != 0)
-		error("cannot start a timer: %s", strerror(errno));
-	while (vcpu_run(vcpu) == -EINTR && ++interruptions < 10)
-		vcpu->run->immediate_exit = 0;
-	timer_delete(timer);
-	vcpu->run->immediate_exit = 0;
+	vcpu_run_or_give_up(vcpu);
 }
 
 CASE(hypercalls, vmcall_with_an_unknown_number_returns_enosys, .contract = "hypercall.unknown",
@@ -101,7 +66,7 @@ CASE(hypercalls, changes_no_register_but_rax, .contract = "hypercall.registers",
 {
 	struct vcpu *vcpu = boot(guest);
 
-	make_hypercall(vcpu, native_instruction(), KVM_HC_VAPIC_POLL_IRQ, 0xb1, 0xc1, 0xd1);
+	make_hypercall(vcpu, host_hypercall(), KVM_HC_VAPIC_POLL_IRQ, 0xb1, 0xc1, 0xd1);
 
 	expect_exit_reason(vcpu, KVM_EXIT_HLT);
 	expect_regs(vcpu, .rax = 0, .rbx = 0xb1, .rcx = 0xc1, .rdx = 0xd1, .rsi = 0,
@@ -118,7 +83,7 @@ CASE(hypercalls, user_mode_gets_eperm, .contract = "hypercall.cpl")
 	sregs.ss.selector |= 3;
 	x(vcpu, KVM_SET_SREGS, &sregs);
 	vcpu->loaded.rflags |= IOPL_3; /* user mode may use ports */
-	prepare(vcpu, native_instruction(), KVM_HC_VAPIC_POLL_IRQ, 0, 0, 0);
+	prepare(vcpu, host_hypercall(), KVM_HC_VAPIC_POLL_IRQ, 0, 0, 0);
 
 	expect_run_report(vcpu, (uint32_t)-KVM_EPERM);
 }
@@ -128,7 +93,7 @@ CASE(hypercalls, rewrites_the_other_vendors_instruction, .contract = "hypercall.
      .each_mode = hypercall)
 {
 	struct vcpu *vcpu = boot(guest);
-	const unsigned char *native = vcpu->vm->ram + guest_symbol(vcpu, native_instruction());
+	const unsigned char *native = vcpu->vm->ram + guest_symbol(vcpu, host_hypercall());
 
 	make_hypercall(vcpu, other_vendors_instruction(), UNKNOWN_HYPERCALL, 0, 0, 0);
 
@@ -155,7 +120,7 @@ CASE(hypercalls, quirk_disabled_native_instruction_works,
 	struct vcpu *vcpu = boot(guest);
 
 	enable_cap(vcpu->vm, KVM_CAP_DISABLE_QUIRKS2, KVM_X86_QUIRK_FIX_HYPERCALL_INSN);
-	make_hypercall(vcpu, native_instruction(), UNKNOWN_HYPERCALL, 0, 0, 0);
+	make_hypercall(vcpu, host_hypercall(), UNKNOWN_HYPERCALL, 0, 0, 0);
 
 	expect_exit_reason(vcpu, KVM_EXIT_HLT);
 	expect_regs(vcpu, .rax = guest_register(guest, -KVM_ENOSYS));
@@ -176,7 +141,7 @@ CASE(hypercalls, map_gpa_range_exits, .contract = "exit.hypercall.map_gpa_range"
 	struct vcpu *vcpu = boot(guest);
 
 	enable_cap(vcpu->vm, KVM_CAP_EXIT_HYPERCALL, GPA_RANGE_BIT);
-	make_hypercall(vcpu, native_instruction(), KVM_HC_MAP_GPA_RANGE, 0x2000, 3, 0x10);
+	make_hypercall(vcpu, host_hypercall(), KVM_HC_MAP_GPA_RANGE, 0x2000, 3, 0x10);
 
 	expect_exit_reason(vcpu, KVM_EXIT_HYPERCALL);
 	expect_equal(vcpu->run->hypercall.nr, KVM_HC_MAP_GPA_RANGE);
@@ -192,7 +157,7 @@ CASE(hypercalls, map_gpa_range_returns_what_userspace_says, .contract = "exit.hy
 	struct vcpu *vcpu = boot(guest);
 
 	enable_cap(vcpu->vm, KVM_CAP_EXIT_HYPERCALL, GPA_RANGE_BIT);
-	make_hypercall(vcpu, native_instruction(), KVM_HC_MAP_GPA_RANGE, 0x2000, 3, 0x10);
+	make_hypercall(vcpu, host_hypercall(), KVM_HC_MAP_GPA_RANGE, 0x2000, 3, 0x10);
 
 	expect_exit_reason(vcpu, KVM_EXIT_HYPERCALL);
 	vcpu->run->hypercall.ret = -42ull;
@@ -207,13 +172,13 @@ CASE(hypercalls, map_gpa_range_completes_with_immediate_exit,
 	struct vcpu *vcpu = boot(guest);
 
 	enable_cap(vcpu->vm, KVM_CAP_EXIT_HYPERCALL, GPA_RANGE_BIT);
-	make_hypercall(vcpu, native_instruction(), KVM_HC_MAP_GPA_RANGE, 0x2000, 3, 0x10);
+	make_hypercall(vcpu, host_hypercall(), KVM_HC_MAP_GPA_RANGE, 0x2000, 3, 0x10);
 
 	expect_exit_reason(vcpu, KVM_EXIT_HYPERCALL);
 	vcpu->run->hypercall.ret = 42;
 	vcpu->run->immediate_exit = 1;
 	expect_run_errno(vcpu, EINTR);
-	expect_regs(vcpu, .rax = 42, .rip = guest_symbol(vcpu, native_instruction()) + 3);
+	expect_regs(vcpu, .rax = 42, .rip = guest_symbol(vcpu, host_hypercall()) + 3);
 }
 
 CASE(hypercalls, map_gpa_range_returns_enosys_unless_enabled,
@@ -221,7 +186,7 @@ CASE(hypercalls, map_gpa_range_returns_enosys_unless_enabled,
 {
 	struct vcpu *vcpu = boot(guest);
 
-	make_hypercall(vcpu, native_instruction(), KVM_HC_MAP_GPA_RANGE, 0x2000, 3, 0x10);
+	make_hypercall(vcpu, host_hypercall(), KVM_HC_MAP_GPA_RANGE, 0x2000, 3, 0x10);
 
 	expect_exit_reason(vcpu, KVM_EXIT_HLT);
 	expect_regs(vcpu, .rax = guest_register(guest, -KVM_ENOSYS));
@@ -244,7 +209,7 @@ CASE(hypercalls, map_gpa_range_refuses_what_is_no_range,
 
 	enable_cap(vcpu->vm, KVM_CAP_EXIT_HYPERCALL, GPA_RANGE_BIT);
 	for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
-		make_hypercall(vcpu, native_instruction(), KVM_HC_MAP_GPA_RANGE, refused[i].gpa,
+		make_hypercall(vcpu, host_hypercall(), KVM_HC_MAP_GPA_RANGE, refused[i].gpa,
 			       refused[i].pages, 0x10);
 		expect_exit_reason(vcpu, KVM_EXIT_HLT);
 		expect_regs(vcpu, .rax = -KVM_EINVAL);

@@ -52,6 +52,19 @@ CASE(registers, set_regs_then_get_regs_round_trips, .contract = "regs.round_trip
 	expect_regs(vcpu, REGS_AS(distinct));
 }
 
+CASE(registers, bit_1_of_rflags_is_always_set, .contract = "regs.rflags.fixed",
+     .each_mode = hlt_loop)
+{
+	struct vcpu *vcpu = boot(guest);
+	struct kvm_regs regs = vcpu->loaded;
+
+	regs.rflags = RFLAGS_CF;
+	vcpu_set_regs(vcpu, regs);
+	expect_regs(vcpu, .rflags = RFLAGS_FIXED | RFLAGS_CF);
+	expect_run_exit(vcpu, KVM_EXIT_HLT);
+	expect_regs(vcpu, .rflags = RFLAGS_FIXED | RFLAGS_CF);
+}
+
 CASE(registers, guest_sees_what_userspace_set, .contract = "regs.in", .each_mode = registers)
 {
 	struct vcpu *vcpu = boot(guest);

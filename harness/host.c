@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "host.h"
 
+#include "case.h"
+#include "evidence.h"
+
 #include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -224,6 +227,19 @@ bool host_is_guest(void)
 
 	__get_cpuid(1, &eax, &ebx, &ecx, &edx);
 	return ecx >> 31;
+}
+
+const char *host_hypercall(void)
+{
+	for (unsigned i = 0; i < host.cpuid->nent; i++) {
+		const struct kvm_cpuid_entry2 *e = &host.cpuid->entries[i];
+
+		if (e->function == 0)
+			return memcmp(&e->ebx, "Auth", 4) == 0 || memcmp(&e->ebx, "Hygo", 4) == 0
+				       ? "vmmcall"
+				       : "vmcall";
+	}
+	error("KVM_GET_SUPPORTED_CPUID has no leaf 0");
 }
 
 int host_cap(int cap)

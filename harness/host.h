@@ -58,6 +58,12 @@ int host_compare_kernel(const char *version);
 /* Whether this machine is itself a guest, by CPUID's hypervisor bit. */
 bool host_is_guest(void);
 
+/*
+ * The hypercall instruction of the CPU's vendor, as KVM_GET_SUPPORTED_CPUID names it: "vmmcall" on
+ * AMD's and Hygon's, else "vmcall".
+ */
+const char *host_hypercall(void);
+
 /* KVM_CHECK_EXTENSION on the system file descriptor: 0 if absent. */
 int host_cap(int cap);
 

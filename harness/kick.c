@@ -96,6 +96,25 @@ void set_kvm_mask_(struct vcpu *vcpu, const int *blocked)
 	x(vcpu, KVM_SET_SIGNAL_MASK, mask);
 }
 
+int vcpu_run_or_give_up(struct vcpu *vcpu)
+{
+	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = KICK_SIGNAL };
+	struct timespec ms5 = { .tv_nsec = 5 * 1000 * 1000 };
+	struct itimerspec each_5_ms = { .it_interval = ms5, .it_value = ms5 };
+	int interruptions = 0, result;
+	timer_t timer;
+
+	kick_prepare(vcpu);
+	if (timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &timer) != 0 ||
+	    timer_settime(timer, 0, &each_5_ms, NULL) != 0)
+		error("cannot start a timer: %s", strerror(errno));
+	while ((result = vcpu_run(vcpu)) == -EINTR && ++interruptions < 10)
+		vcpu->run->immediate_exit = 0;
+	timer_delete(timer);
+	vcpu->run->immediate_exit = 0;
+	return result;
+}
+
 void sleep_us(unsigned us)
 {
 	struct timespec t = { .tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000l };

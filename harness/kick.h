@@ -38,6 +38,13 @@ bool signal_pending(int sig);
 #define set_kvm_mask(vcpu, ...) set_kvm_mask_((vcpu), (const int[]){ __VA_ARGS__, 0 })
 void set_kvm_mask_(struct vcpu *vcpu, const int *blocked);
 
+/*
+ * Runs the vCPU until it exits. Returns as vcpu_run() does: 0, or -EINTR for a guest that goes on and
+ * on, so that its case fails instead of timing out. That is after ten interruptions, 5 ms of CPU time
+ * apart. (Ten: to an emulated CPU, time that something else takes from it counts as its own.)
+ */
+int vcpu_run_or_give_up(struct vcpu *vcpu);
+
 /* Where a signal comes from: another thread, another process, or a POSIX timer. */
 enum signal_source { FROM_THREAD, FROM_PROCESS, FROM_TIMER };
 

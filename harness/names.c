@@ -131,7 +131,7 @@ static const struct bit_name run_bits[] = {
 	/* .flags, KVM_RUN_X86_… */
 	{ 1 << 0, "SMM" },
 	{ 1 << 1, "BUS_LOCK" },
-	{ 1 << 2, "GUEST_MODE" /* 6.15 */ },
+	{ 1 << 2, "GUEST_MODE" /* 6.11 */ },
 	{ 0 },
 };
 static const struct bit_name hypercall_bits[] = {

@@ -8,6 +8,7 @@
 #include "names.h"
 #include "x86/modes.h"
 
+#include <alloca.h>
 #include <errno.h>
 #include <signal.h>
 #include <stddef.h>
@@ -124,6 +125,14 @@ struct vcpu *boot_with_irqchip(const struct guest_image *image)
 	return boot_vm(vm, image);
 }
 
+struct vcpu *boot_with_split_irqchip(const struct guest_image *image)
+{
+	struct vm *vm = vm_create();
+
+	enable_cap(vm, KVM_CAP_SPLIT_IRQCHIP, IOAPIC_PINS);
+	return boot_vm(vm, image);
+}
+
 uint64_t guest_symbol(const struct vcpu *vcpu, const char *label)
 {
 	uint64_t address = 0;
@@ -229,6 +238,43 @@ struct kvm_sregs vcpu_sregs(struct vcpu *vcpu)
 void vcpu_set_regs(struct vcpu *vcpu, struct kvm_regs regs)
 {
 	x(vcpu, KVM_SET_REGS, &regs);
+}
+
+uint64_t vcpu_msr(struct vcpu *vcpu, uint32_t index)
+{
+	struct kvm_msrs *msrs = alloca(sizeof *msrs + sizeof *msrs->entries);
+
+	msrs->nmsrs = 1;
+	msrs->entries[0] = (struct kvm_msr_entry){ .index = index };
+	expect_equal(x(vcpu, KVM_GET_MSRS, msrs), 1);
+	return msrs->entries[0].data;
+}
+
+void vcpu_set_msr(struct vcpu *vcpu, uint32_t index, uint64_t value)
+{
+	struct kvm_msrs *msrs = alloca(sizeof *msrs + sizeof *msrs->entries);
+
+	msrs->nmsrs = 1;
+	msrs->entries[0] = (struct kvm_msr_entry){ .index = index, .data = value };
+	expect_equal(x(vcpu, KVM_SET_MSRS, msrs), 1);
+}
+
+void vcpu_set_cpuid(struct vcpu *vcpu, const struct kvm_cpuid_entry2 *entries, unsigned count)
+{
+	uint32_t room = host.cpuid->nent + count;
+	struct kvm_cpuid2 *cpuid = must_alloc(sizeof *cpuid + room * sizeof *entries);
+
+	for (uint32_t i = 0; i < host.cpuid->nent; i++) {
+		bool replaced = false;
+
+		for (unsigned j = 0; j < count; j++)
+			replaced |= entries[j].function == host.cpuid->entries[i].function;
+		if (!replaced)
+			cpuid->entries[cpuid->nent++] = host.cpuid->entries[i];
+	}
+	memcpy(cpuid->entries + cpuid->nent, entries, count * sizeof *entries);
+	cpuid->nent += count;
+	x(vcpu, KVM_SET_CPUID2, cpuid);
 }
 
 unsigned char *vcpu_io_data(struct vcpu *vcpu)

@@ -86,6 +86,10 @@ struct vcpu *boot(const struct guest_image *image);
  */
 struct vcpu *boot_with_irqchip(const struct guest_image *image);
 
+/* The same with the local APICs in the kernel and all else in userspace: KVM_CAP_SPLIT_IRQCHIP. */
+struct vcpu *boot_with_split_irqchip(const struct guest_image *image);
+#define IOAPIC_PINS 24
+
 /* Enables a capability with one argument, flags 0, by KVM_ENABLE_CAP; an error fails the case. */
 #define enable_cap(object, capability, arg0)                                                       \
 	x(object, KVM_ENABLE_CAP,                                                                  \
@@ -120,6 +124,16 @@ bool vcpu_take_out(struct vcpu *vcpu);
 struct kvm_regs vcpu_regs(struct vcpu *vcpu);
 struct kvm_sregs vcpu_sregs(struct vcpu *vcpu);
 void vcpu_set_regs(struct vcpu *vcpu, struct kvm_regs regs);
+
+/* One MSR by KVM_GET_MSRS and KVM_SET_MSRS; the case fails if KVM refuses it. */
+uint64_t vcpu_msr(struct vcpu *vcpu, uint32_t index);
+void vcpu_set_msr(struct vcpu *vcpu, uint32_t index, uint64_t value);
+
+/*
+ * KVM_SET_CPUID2 with what the host supports, in which these entries stand in for all of the same
+ * function, or are added.
+ */
+void vcpu_set_cpuid(struct vcpu *vcpu, const struct kvm_cpuid_entry2 *entries, unsigned count);
 
 /* The data of the last KVM_EXIT_IO: size × count bytes, in the mapped kvm_run. */
 unsigned char *vcpu_io_data(struct vcpu *vcpu);

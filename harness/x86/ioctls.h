@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every ioctl that kvmspec issues on x86: on which kinds of file descriptor, and what it takes.
+ * Every ioctl of KVM's on x86, up to Linux 7.2: on which kinds of file descriptor, and what it takes.
  *
  * IOCTL(name, kinds, argument type): the argument's type is what the caller must pass; an ioctl
  * that takes a number or nothing takes an unsigned long here.
@@ -26,6 +26,9 @@
 	IOCTL(KVM_CREATE_VCPU, FD_VM, unsigned long)                                               \
 	IOCTL(KVM_ENABLE_CAP, FD_VM | FD_VCPU, struct kvm_enable_cap *)                            \
 	IOCTL(KVM_SET_USER_MEMORY_REGION, FD_VM, struct kvm_userspace_memory_region *)             \
+	IOCTL(KVM_SET_USER_MEMORY_REGION2, FD_VM, struct kvm_userspace_memory_region2 *)           \
+	IOCTL(KVM_CREATE_GUEST_MEMFD, FD_VM, struct kvm_create_guest_memfd *)                      \
+	IOCTL(KVM_SET_MEMORY_ATTRIBUTES, FD_VM, struct kvm_memory_attributes *)                    \
 	IOCTL(KVM_GET_DIRTY_LOG, FD_VM, struct kvm_dirty_log *)                                    \
 	IOCTL(KVM_CLEAR_DIRTY_LOG, FD_VM, struct kvm_clear_dirty_log *)                            \
 	IOCTL(KVM_RESET_DIRTY_RINGS, FD_VM, unsigned long)                                         \
@@ -68,6 +71,7 @@
 	IOCTL(KVM_SET_PMU_EVENT_FILTER, FD_VM, struct kvm_pmu_event_filter *)                      \
 	IOCTL(KVM_X86_SET_MSR_FILTER, FD_VM, struct kvm_msr_filter *)                              \
 	IOCTL(KVM_RUN, FD_VCPU, unsigned long)                                                     \
+	IOCTL(KVM_PRE_FAULT_MEMORY, FD_VCPU, struct kvm_pre_fault_memory *)                        \
 	IOCTL(KVM_GET_REGS, FD_VCPU, struct kvm_regs *)                                            \
 	IOCTL(KVM_SET_REGS, FD_VCPU, struct kvm_regs *)                                            \
 	IOCTL(KVM_GET_SREGS, FD_VCPU, struct kvm_sregs *)                                          \

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Contracts that KVM breaks in a way that could do harm to the host that runs them. These cases run on
+ * request only: make lab FILTER=kvm_bugs. cases/drift.md has the details.
+ */
+#include "kvmspec.h"
+
+GUEST(real16, shutdown);
+
+/* After the exit KVM enters the guest with 0 for the address of its nested page table. */
+CASE(kvm_bugs, real_mode_vcpu_that_shut_down_runs_again, .contract = "exit.shutdown.restart",
+     .on_request = true)
+{
+	struct vcpu *vcpu = boot(shutdown);
+	struct kvm_regs regs = vcpu->loaded;
+
+	vcpu_run_or_give_up(vcpu);
+	expect_exit_reason(vcpu, KVM_EXIT_SHUTDOWN);
+	x(vcpu, KVM_SET_SREGS, &vcpu->loaded_sregs);
+	regs.rip = guest_symbol(vcpu, "alive");
+	vcpu_set_regs(vcpu, regs);
+	vcpu_run_or_give_up(vcpu);
+	expect_exit_reason(vcpu, KVM_EXIT_HLT);
+}
