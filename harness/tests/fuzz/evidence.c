@@ -12,6 +12,7 @@
 #include "host.h"
 #include "runner/run.h"
 
+#include <limits.h>
 #include <signal.h>
 
 struct header {
@@ -53,6 +54,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	keep = directory != NULL;
 	if (keep) {
 		run.planned = SIZE_MAX; /* nobody knows */
+		run.areas = json_pack("{si si}", wild.area, INT_MAX, "known", INT_MAX);
 		run.stopped = "no more inputs";
 		problem = reports_open(&run, directory);
 		if (problem)
