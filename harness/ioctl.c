@@ -14,7 +14,11 @@
 #include <unistd.h>
 
 const struct ioctl_info ioctl_table[IOCTL_COUNT] = {
-#define IOCTL(name, kinds, type) [INDEX_##name] = { #name, name },
+#define IOCTL(name, kinds, type)                                                                   \
+	[INDEX_##name] = { #name, name, kinds,                                                     \
+			   _Generic((type)0, unsigned long                                         \
+				    : true, default                                                \
+				    : false) },
 	IOCTLS(IOCTL)
 #undef IOCTL
 };

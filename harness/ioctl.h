@@ -14,6 +14,8 @@
 #include "kvm_compat.h"
 #include "x86/ioctls.h"
 
+#include <stdbool.h>
+
 enum fd_kind { FD_SYSTEM = 1, FD_VM = 2, FD_VCPU = 4, FD_DEVICE = 8 };
 
 /* A KVM file descriptor; the first member of struct vm, struct vcpu, … */
@@ -44,8 +46,10 @@ IOCTLS(IOCTL)
 #undef IOCTL
 
 struct ioctl_info {
-	const char *name; /* "KVM_RUN" */
-	unsigned long nr; /* KVM_RUN */
+	const char *name;  /* "KVM_RUN" */
+	unsigned long nr;  /* KVM_RUN */
+	unsigned kinds;    /* of file descriptors that take it: enum fd_kind */
+	bool takes_number; /* or nothing; else its argument is an address */
 };
 
 extern const struct ioctl_info ioctl_table[IOCTL_COUNT];
