@@ -77,6 +77,17 @@ static void add_vcpu(struct stage *s)
 	prepare_for_events(s->vcpu);
 }
 
+/* System management mode has an address space of its own: api.rst, KVM_SET_USER_MEMORY_REGION. */
+static void add_smram(struct vm *vm)
+{
+	x(vm, KVM_SET_USER_MEMORY_REGION,
+	  &(struct kvm_userspace_memory_region){
+		  .slot = 1 << 16 | RAM_SLOT,
+		  .memory_size = RAM_SIZE,
+		  .userspace_addr = (uintptr_t)vm->ram,
+	  });
+}
+
 static void set_up(struct stage *s, unsigned scene)
 {
 	s->scene = scene;
@@ -90,6 +101,8 @@ static void set_up(struct stage *s, unsigned scene)
 	if (scene & PIT)
 		x(s->vm, KVM_CREATE_PIT2, &(struct kvm_pit_config){ .flags = 0 });
 	vm_add_ram(s->vm);
+	if (scene & SMRAM)
+		add_smram(s->vm);
 	vm_load(s->vm, count_on);
 	if (!(scene & NO_VCPU))
 		add_vcpu(s);
@@ -216,7 +229,7 @@ static void judge(const char *file, int line, const struct bad_input *row, int r
 }
 
 /* Rows with the same of this share a VM. */
-#define SHARED (IRQCHIP | SPLIT_IRQCHIP | PIT | NO_VCPU | CPUID | NEVER_RAN)
+#define SHARED (IRQCHIP | SPLIT_IRQCHIP | PIT | NO_VCPU | CPUID | SMRAM | NEVER_RAN)
 
 static bool fits(const struct stage *s, const struct bad_input *row)
 {

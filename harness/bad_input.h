@@ -31,9 +31,10 @@ enum scene {
 	PIT = 1 << 6,
 	NO_VCPU = 1 << 7,
 	CPUID = 1 << 8,     /* the vCPU has that of KVM_GET_SUPPORTED_CPUID */
+	SMRAM = 1 << 10,    /* the RAM is there in system management mode, too */
 	NEVER_RAN = 1 << 9, /* the vCPU: a VM of its own for each row */
 
-	READ_ONLY = 1 << 10, /* the argument is in memory that cannot be written */
+	READ_ONLY = 1 << 11, /* the argument is in memory that cannot be written */
 };
 
 /* Descriptors that rows can name. */
