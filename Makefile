@@ -114,6 +114,20 @@ matrix: $(BUILD)/kvmspec ## run the cases on many: KERNELS='6.1 6.12', ENGINES='
 	@ci/lab matrix $(if $(KERNELS),--kernels='$(KERNELS)') $(if $(ENGINES),--engines='$(ENGINES)') \
 		$(if $(OUT),--out='$(OUT)') $(if $(FILTER),'$(FILTER)')
 
+compare: ## what changed between two runs: BASE=results/runs/… NEW=… (default: results/latest)
+	@ci/report compare '$(or $(BASE),$(error BASE=run is missing: a directory, an archive, or a baseline))' $(if $(NEW),'$(NEW)') $(if $(FORMAT),--format='$(FORMAT)')
+
+# One of the runs fails, or cannot start: no baseline is written.
+baselines: KERNELS ?= 6.1 6.12 7.2
+baselines: ENGINES ?= tcg-amd host
+baselines: $(BUILD)/kvmspec ## run the cases, and make the committed baselines of that: KERNELS= ENGINES=
+	@rm -rf $(BUILD)/baselines
+	@ci/lab matrix --kernels='$(KERNELS)' --engines='$(ENGINES)' --out=$(BUILD)/baselines
+	@ci/report baseline write $(BUILD)/baselines/*/
+
+check-baseline: ## compare the last run with its baseline (OUT= another one)
+	@ci/report baseline check $(if $(OUT),'$(OUT)')
+
 mutants: $(BUILD)/kvmspec ## put faults into KVM, and see which cases catch them: MUTANTS='kick_lost'
 	@ci/mutants run $(LAB_OPTIONS) $(if $(OUT),--out='$(OUT)') $(if $(FILTER),--cases='$(FILTER)') $(MUTANTS)
 
@@ -154,12 +168,13 @@ help: ## show this
 		TRACE=1 'print every ioctl of the cases (for more about one case: kvmspec --help)' \
 		KERNEL= 'a series (6.1), Debian package, .deb, build tree or bzImage: see ci/lab --help' \
 		ENGINE= 'host, tcg-amd, bochs-intel, kvm or auto: see ci/lab engines' \
+		'BASE= NEW=' 'runs to compare: directories, archives, names of baselines' \
 		LAB= 'more options of ci/lab run: LAB=--modparam=kvm_amd.npt=0' \
 		PREFIX= 'where to install (default: /usr/local); DESTDIR is put before it' \
 		V=1 'print the commands' \
 		'CC= CFLAGS=' 'the compiler and its options'
 
-.PHONY: all deps check test list lab matrix mutants stress latency bench lint install clean help
+.PHONY: all deps check test list lab matrix compare baselines check-baseline mutants stress latency bench lint install clean help
 
 include harness/tests/tests.mk
 include ci/measure.mk

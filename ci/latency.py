@@ -14,7 +14,7 @@ import json
 import math
 import sys
 from pathlib import Path
-from typing import Any, Iterable
+from typing import Any, Callable, Iterable
 from xml.sax.saxutils import escape
 
 MEASURED, JUDGED, SCALABILITY = "latency", "kick_latency", "scalability"  # areas
@@ -23,14 +23,20 @@ BAR = 30  # characters
 Measurement = dict[str, Any]
 
 
+def measured(records: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Those that measured something, by area; a lost kick leaves a measurement without samples."""
+    found: dict[str, list[dict[str, Any]]] = {area: [] for area in (MEASURED, JUDGED, SCALABILITY)}
+    for record in sorted(records, key=lambda record: record["case"]):
+        area, _, name = record["case"].partition("/")
+        measurements = [m for m in record.get("measurements", []) if m["value"]["count"]]
+        if area in found and measurements:
+            found[area].append(record | {"name": name, "measurements": measurements})
+    return found
+
+
 def read(directory: Path) -> list[dict[str, Any]]:
-    """The records that measured something; a lost kick leaves a measurement without samples."""
     with open(directory / "cases.jsonl", encoding="utf-8") as lines:
-        records = [json.loads(line) for line in lines]
-    for record in records:
-        record["area"], _, record["name"] = record["case"].partition("/")
-        record["measurements"] = [m for m in record.get("measurements", []) if m["value"]["count"]]
-    return sorted((r for r in records if r["measurements"]), key=lambda r: r["case"])
+        return [json.loads(line) for line in lines]
 
 
 def duration(ns: float) -> str:
@@ -83,50 +89,60 @@ def print_table(title: str, rows: list[tuple[str, Measurement]]) -> None:
 # SVG
 
 ROW, PANEL, LEFT, TOP = 14, 210, 250, 44
-VALUE, BASELINE = "#1f5fa8", "#999999"
-STYLE = "text{font:11px sans-serif}.axis{stroke:#ddd}.noisy{opacity:.45}"
+VALUE, BASELINE = "value", "baseline"  # classes
+STYLE = """
+text{font:11px sans-serif}.paper{fill:#fff}.axis{stroke:#ddd}.noisy{opacity:.45}
+.value{stroke:#1f5fa8}circle.value{fill:#1f5fa8}.baseline{stroke:#999}circle.baseline{fill:#999}
+@media (prefers-color-scheme:dark){text{fill:#ddd}.paper{fill:#16191d}.axis{stroke:#3a3f46}
+.value{stroke:#7db3ef}circle.value{fill:#7db3ef}.baseline{stroke:#8b8b8b}circle.baseline{fill:#8b8b8b}}
+"""
 
 
 def text(x: float, y: float, words: str, anchor: str = "start") -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
 
 
-def line(x1: float, y1: float, x2: float, y2: float, color: str, width: float) -> str:
+def line(x1: float, y1: float, x2: float, y2: float, name: str, width: float) -> str:
     return (f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" '
-            f'stroke="{color}" stroke-width="{width}"/>')
+            f'class="{name}" stroke-width="{width}"/>')
 
 
-def write_svg(path: Path, width: float, height: float, title: str, parts: list[str]) -> None:
-    path.write_text(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
-                    f'width="{width:.0f}" height="{height:.0f}"><title>{escape(title)}</title>'
-                    f'<style>{STYLE}</style><rect width="100%" height="100%" fill="white"/>\n'
-                    + "\n".join(parts) + "\n</svg>\n", encoding="utf-8")
-    print(f"\nplot: {path}")
+def dot(x: float, y: float, name: str) -> str:
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" class="{name}"/>'
 
 
-def spread(d: dict[str, Any], x: float, y: float, scale: Scale, color: str) -> str:
+def svg(width: float, height: float, title: str, parts: list[str]) -> str:
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
+            f'width="{width:.0f}" height="{height:.0f}"><title>{escape(title)}</title>'
+            f'<style>{STYLE}</style><rect class="paper" width="100%" height="100%"/>\n'
+            + "\n".join(parts) + "\n</svg>\n")
+
+
+def spread(d: dict[str, Any], x: float, y: float, scale: Scale, which: str) -> str:
     """From the minimum to the 99th percentile; thick from the 10th to the 90th; the median."""
     at = {name: x + scale(d[name]) for name in ("min", "p10", "p50", "p90", "p99")}
-    return (line(at["min"], y, at["p99"], y, color, 1) + line(at["p10"], y, at["p90"], y, color, 3)
-            + f'<circle cx="{at["p50"]:.1f}" cy="{y:.1f}" r="3" fill="{color}"/>')
+    return (line(at["min"], y, at["p99"], y, which, 1) + line(at["p10"], y, at["p90"], y, which, 3)
+            + dot(at["p50"], y, which))
 
 
 def legend(y: float, baseline: str, value: str) -> list[str]:
-    return [f'<circle cx="{x}" cy="{y}" r="3" fill="{color}"/>' + text(x + 8, y + 4, words)
-            for x, color, words in ((12, BASELINE, baseline), (230, VALUE, value))]
+    return [dot(x, y, which) + text(x + 8, y + 4, words)
+            for x, which, words in ((12, BASELINE, baseline), (230, VALUE, value))]
 
 
-def plot_latency(path: Path, title: str, records: list[dict[str, Any]]) -> None:
+def draw_latency(title: str, records: list[dict[str, Any]],
+                 place_of: Callable[[Measurement], str] = lambda m: m["name"]) -> str:
     """A row for each case, a panel for each place."""
     measurements = [m for record in records for m in record["measurements"]]
-    places = list(dict.fromkeys(m["name"] for m in measurements))
-    scale = Scale(ends(measurements), PANEL - 20)
+    places = list(dict.fromkeys(map(place_of, measurements)))
+    panel = max(PANEL, 3 * PANEL // len(places))  # the legend needs the width of three
+    scale = Scale(ends(measurements), panel - 20)
     bottom = TOP + ROW * len(records)
     parts = [text(8, 16, title), *legend(bottom + 36, "the same kick outside of KVM_RUN", "the kick of KVM_RUN"),
              text(430, bottom + 40, "dot: median; thick: 10th to 90th percentile; thin: minimum to "
                   "99th; pale: noisy")]
     for column, place in enumerate(places):
-        x = LEFT + PANEL * column
+        x = LEFT + panel * column
         parts.append(text(x, 32, place))
         for i, ns in enumerate(scale.decades()):
             at = x + scale(ns)
@@ -137,14 +153,14 @@ def plot_latency(path: Path, title: str, records: list[dict[str, Any]]) -> None:
         y = TOP + ROW * (row + 0.5)
         parts.append(text(8, y + 4, record["name"]))
         for m in record["measurements"]:
-            x = LEFT + PANEL * places.index(m["name"])
+            x = LEFT + panel * places.index(place_of(m))
             parts.append(f'<g class="{"noisy" if m["noisy"] else ""}">'
                          + spread(m["baseline"], x, y + 3, scale, BASELINE)
                          + spread(m["value"], x, y - 2, scale, VALUE) + "</g>")
-    write_svg(path, LEFT + PANEL * len(places) + 20, bottom + 50, title, parts)
+    return svg(LEFT + panel * len(places) + 20, bottom + 50, title, parts)
 
 
-def plot_scalability(path: Path, title: str, records: list[dict[str, Any]]) -> None:
+def draw_scalability(title: str, records: list[dict[str, Any]]) -> str:
     """A panel for each case: the median over the number of vCPUs."""
     width, height, left = 280.0, 200.0, 60.0
     parts = [text(8, 16, title)]
@@ -157,14 +173,22 @@ def plot_scalability(path: Path, title: str, records: list[dict[str, Any]]) -> N
             y = 50 + height - scale(ns)
             parts.append(f'<line class="axis" x1="{x0}" y1="{y:.1f}" x2="{x0 + width}" y2="{y:.1f}"/>'
                          + text(x0 - 6, y + 4, duration(ns), "end"))
-        for which, color in (("baseline", BASELINE), ("value", VALUE)):
+        for which in (BASELINE, VALUE):
             points = [(x0 + i * step, 50 + height - scale(m[which]["p50"])) for i, m in enumerate(ms)]
-            parts.append(f'<polyline fill="none" stroke="{color}" stroke-width="2" points="'
+            parts.append(f'<polyline fill="none" class="{which}" stroke-width="2" points="'
                          + " ".join(f"{x:.1f},{y:.1f}" for x, y in points) + '"/>')
         parts += [text(x0 + i * step, 66 + height, m["name"].split()[0], "middle")
                   for i, m in enumerate(ms)]
     parts += legend(86 + height, "immediate_exit", "KVM_SET_SIGNAL_MASK; medians over the number of vCPUs")
-    write_svg(path, left + len(records) * (width + left), 100 + height, title, parts)
+    return svg(left + len(records) * (width + left), 100 + height, title, parts)
+
+
+def draw_judged(title: str, records: list[dict[str, Any]]) -> str:
+    return draw_latency(title, records, lambda m: "each judged by itself")
+
+
+def title_of(host: dict[str, Any]) -> str:
+    return f"{host['vendor']}, Linux {host['kernel']}, {host['cpu']}, engine {host['engine']}"
 
 
 def complain_of_noise(measurements: list[Measurement]) -> None:
@@ -180,18 +204,17 @@ def main() -> int:
         return 2
     directory = Path(sys.argv[1])
     try:
-        records = read(directory)
+        of = measured(read(directory))
         host = json.loads((directory / "host.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         print(f"latency.py: {error}. DIRECTORY is where a run's results are (make latency).",
               file=sys.stderr)
         return 2
-    if not records:
+    everything = [m for records in of.values() for r in records for m in r["measurements"]]
+    if not everything:
         print(f"latency.py: no case in {directory} has measured anything", file=sys.stderr)
         return 2
-    title = f"{host['vendor']}, Linux {host['kernel']}, {host['cpu']}, engine {host['engine']}"
-    of = {area: [r for r in records if r["area"] == area] for area in (MEASURED, JUDGED, SCALABILITY)}
-    everything = [m for record in records for m in record["measurements"]]
+    title = title_of(host)
     print(title)
     for place in dict.fromkeys(m["name"] for r in of[MEASURED] for m in r["measurements"]):
         print_table(f"kicks, {place}", [(r["name"], m) for r in of[MEASURED]
@@ -203,10 +226,13 @@ def main() -> int:
                     [(m["name"], m) for m in record["measurements"]])
     print(f"\nA read of the clock takes {min(m['clock_ns'] for m in everything)} ns, which is in each sample.")
     complain_of_noise(everything)
-    if of[MEASURED]:
-        plot_latency(directory / "latency.svg", title, of[MEASURED])
-    if of[SCALABILITY]:
-        plot_scalability(directory / "scalability.svg", title, of[SCALABILITY])
+    draws: dict[str, Callable[[str, list[dict[str, Any]]], str]] = {
+        MEASURED: draw_latency, SCALABILITY: draw_scalability}
+    for area, draw in draws.items():
+        if of[area]:
+            path = directory / f"{area}.svg"
+            path.write_text(draw(title, of[area]), encoding="utf-8")
+            print(f"\nplot: {path}")
     return 0
 
 

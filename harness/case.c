@@ -247,6 +247,13 @@ bool need_is_met(const struct need *need, char *reason, size_t size)
 	return false;
 }
 
+static void note_capability(const struct need *need)
+{
+	if (need->kind == NEED_CAP || need->kind == NEED_CAP_BITS ||
+	    need->kind == NEED_CAP_AT_LEAST)
+		evidence_cap(need->cap, CAP_NEEDED);
+}
+
 void case_run(const struct kvm_case *c, const struct guest_image *guest)
 {
 	char reason[256];
@@ -255,6 +262,8 @@ void case_run(const struct kvm_case *c, const struct guest_image *guest)
 	for (size_t i = 0; i < NEEDS_MAX; i++)
 		if (!need_is_met(&c->needs[i], reason, sizeof reason))
 			case_end(VERDICT_SKIP, c->file, c->line, "%s", reason);
+	for (size_t i = 0; i < NEEDS_MAX; i++)
+		note_capability(&c->needs[i]);
 	c->run(guest);
 	pthread_mutex_lock(&the_end); /* a thread that fails just now must not be overtaken */
 	if (gdb_when)

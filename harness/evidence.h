@@ -29,6 +29,8 @@ enum verdict {
 #define EVIDENCE_GATES   512 /* bytes of the IDT: the gates of 32 vectors in long mode */
 #define EVIDENCE_MEMORY  256 /* bytes of memory that differs, a multiple of 16 */
 #define EVIDENCE_ERRNOS  135 /* 0: success; EHWPOISON (133) is the highest; the last: any other */
+#define EVIDENCE_REASONS 64  /* exit reasons; the last: any other */
+#define EVIDENCE_CAPS    512 /* capabilities: KVM's are below 300 */
 
 /* One return of KVM_RUN. */
 struct exit_event {
@@ -65,6 +67,13 @@ struct measurement {
 	uint32_t looks;         /* how often it was measured: the last one is kept */
 	uint32_t limit_percent; /* of the baseline that the value may be; 0: it is not judged */
 	struct distribution value, baseline;
+};
+
+/* What a case has to do with a capability: the more, the higher. */
+enum cap_use {
+	CAP_UNUSED,
+	CAP_NEEDED,  /* it runs because the host has it */
+	CAP_ENABLED, /* KVM_ENABLE_CAP succeeded */
 };
 
 struct evidence {
@@ -108,9 +117,27 @@ struct evidence {
 
 	/* How often each ioctl returned success (0) and each errno; saturating. */
 	uint16_t ioctls[IOCTL_COUNT][EVIDENCE_ERRNOS];
+	uint16_t exit_reasons[EVIDENCE_REASONS]; /* how often KVM_RUN returned each; saturating */
+	uint8_t caps[EVIDENCE_CAPS];             /* enum cap_use */
 };
 
 /* Of the case that runs in this process. Outside of a case: memory that nobody reads. */
 extern struct evidence *evidence;
+
+/* Adds one, up to UINT16_MAX: two threads may lose a count, never make one up. */
+static inline void evidence_count(uint16_t *count)
+{
+	uint16_t seen = __atomic_load_n(count, __ATOMIC_RELAXED);
+
+	if (seen < UINT16_MAX)
+		__atomic_store_n(count, seen + 1, __ATOMIC_RELAXED);
+}
+
+/* Notes that the case uses a capability; KVM knows none of these numbers if it is out of range. */
+static inline void evidence_cap(uint32_t cap, enum cap_use use)
+{
+	if (cap < EVIDENCE_CAPS && evidence->caps[cap] < use)
+		evidence->caps[cap] = use;
+}
 
 #endif

@@ -26,14 +26,11 @@ const struct ioctl_info ioctl_table[IOCTL_COUNT] = {
 static struct evidence nobody_reads_this;
 struct evidence *evidence = &nobody_reads_this;
 
-static void record(enum ioctl_index which, int err)
+static void record(enum ioctl_index which, unsigned long arg, int err)
 {
-	uint16_t *count =
-		&evidence->ioctls[which][err < EVIDENCE_ERRNOS ? err : EVIDENCE_ERRNOS - 1];
-	uint16_t seen = __atomic_load_n(count, __ATOMIC_RELAXED);
-
-	if (seen < UINT16_MAX) /* two threads may lose a count, never make one up */
-		__atomic_store_n(count, seen + 1, __ATOMIC_RELAXED);
+	evidence_count(&evidence->ioctls[which][err < EVIDENCE_ERRNOS ? err : EVIDENCE_ERRNOS - 1]);
+	if (which == INDEX_KVM_ENABLE_CAP && err == 0) /* so there is something at arg */
+		evidence_cap(((const struct kvm_enable_cap *)arg)->cap, CAP_ENABLED);
 }
 
 /* The kernel's log names threads: the runner must know whose they are. */
@@ -60,7 +57,7 @@ int kvm_ioctl(const struct kvm_fd *fd, enum ioctl_index which, unsigned long arg
 
 	if (result < 0)
 		result = -errno;
-	record(which, result < 0 ? -result : 0);
+	record(which, arg, result < 0 ? -result : 0);
 	if (__builtin_expect(is_traced, false))
 		trace_ioctl(fd, which, arg, result);
 	return result;

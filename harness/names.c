@@ -402,13 +402,22 @@ static void append_rest(const struct exit_event *e, const union exit_data *u, ch
 }
 
 /*
- * A run that fails leaves exit_reason as it was, with one exception: with EFAULT or EHWPOISON, KVM
- * may have filled in a memory fault (api.rst, KVM_CAP_MEMORY_FAULT_INFO).
+ * With EFAULT or EHWPOISON, KVM may have filled in a memory fault (api.rst,
+ * KVM_CAP_MEMORY_FAULT_INFO).
  */
-static bool has_exit(const struct exit_event *e)
+bool exit_is_reported(int result, uint32_t exit_reason)
 {
-	return e->result == 0 || ((e->result == -EFAULT || e->result == -EHWPOISON) &&
-				  e->exit_reason == KVM_EXIT_MEMORY_FAULT);
+	switch (result) {
+	case 0:
+		return true;
+	case -EFAULT:
+	case -EHWPOISON:
+		return exit_reason == KVM_EXIT_MEMORY_FAULT;
+	case -EINTR:
+		return exit_reason == KVM_EXIT_INTR;
+	default:
+		return false;
+	}
 }
 
 const char *describe_exit(const struct exit_event *e, char *buf, size_t size)
@@ -419,7 +428,7 @@ const char *describe_exit(const struct exit_event *e, char *buf, size_t size)
 	if (e->result < 0)
 		append(buf, size, "KVM_RUN fails with %s (exit_reason is ", errno_name(-e->result));
 	append(buf, size, "%s", exit_name(e->exit_reason));
-	if (has_exit(e)) {
+	if (exit_is_reported(e->result, e->exit_reason)) {
 		for (size_t i = 0; i < COUNT(exit_fields); i++)
 			if (exit_fields[i].exit_reason == e->exit_reason)
 				append_field(&exit_fields[i], &u, buf, size);

@@ -5,10 +5,18 @@
 
 #include "evidence.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* "KVM_EXIT_HLT"; a number that kvmspec does not know: "KVM_EXIT_#123" (static buffer). */
 const char *exit_name(uint32_t reason);
+
+/*
+ * Whether exit_reason is what a KVM_RUN that returned result (0, or -errno) ended with. A run that
+ * fails leaves it as it was, with two exceptions: a signal (EINTR; what an earlier signal left cannot
+ * be told from that), and a memory fault.
+ */
+bool exit_is_reported(int result, uint32_t exit_reason);
 
 /* "EINTR"; a number without a name: "errno 530" (static buffer). */
 const char *errno_name(int err);

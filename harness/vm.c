@@ -151,8 +151,13 @@ void exit_event_of(const struct vcpu *vcpu, int result, struct exit_event *e)
 static void record_exit(const struct vcpu *vcpu, int result)
 {
 	uint64_t n = __atomic_fetch_add(&evidence->exit_count, 1, __ATOMIC_RELAXED);
+	uint32_t reason = vcpu->run->exit_reason;
 
 	exit_event_of(vcpu, result, &evidence->exits[n % EVIDENCE_EXITS]);
+	if (exit_is_reported(result, reason))
+		evidence_count(&evidence->exit_reasons[reason < EVIDENCE_REASONS - 1
+							       ? reason
+							       : EVIDENCE_REASONS - 1]);
 }
 
 static bool nobody_runs; /* the case ends: what its threads still do does not matter */

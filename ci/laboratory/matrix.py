@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Many kernels under many engines: at most two at a time, and one table of all."""
+"""Many kernels under many engines: at most two at a time, a table of all, and what ci/report makes of them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ import time
 from pathlib import Path
 
 import engines
+from reporting import matrix as report
+from reporting import runs as results
 
-from .common import TOP, explained, say
+from .common import TOP, LabError, explained, say
 
 AT_ONCE = 2
 COLUMNS = ("kernel", "engine", "runs", "KVM", "passed", "failed", "errors", "known", "skipped",
@@ -99,6 +101,21 @@ def run_one(one: Run, filters: list[str]) -> None:
     say(f"{one.kernel} under {one.engine}: {ENDS.get(one.status, one.status)}, {one.seconds:.0f} s")
 
 
+def write_report(runs: list[Run], out: Path) -> None:
+    """The page of all that ran; those of which there is nothing to show are mentioned."""
+    loaded, missing = [], []
+    for one in runs:
+        name = f"{one.kernel} under {one.engine}"
+        try:
+            loaded.append(results.load(one.out))
+        except results.ReportError as error:
+            missing.append(f"{name}: {one.said if one.status == 2 else error}")
+    try:
+        report.write(loaded, out, "make matrix", missing)
+    except results.ReportError as error:
+        raise LabError(str(error)) from error
+
+
 def run(args: argparse.Namespace) -> int:
     out = args.out or Path("results/runs", time.strftime("%Y%m%dT%H%M%SZ-matrix", time.gmtime()))
     with explained("make a directory for the results", "OUT=dir names another place"):
@@ -107,6 +124,8 @@ def run(args: argparse.Namespace) -> int:
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(lambda one: run_one(one, args.filter), runs))
     rows = [list(COLUMNS), *(one.cells() for one in runs)]
-    (out / "matrix.md").write_text(as_markdown(rows))
-    print(f"\n{as_text(rows)}\nresults in {out}, the table in {out}/matrix.md")
+    (out / "runs.md").write_text(as_markdown(rows))
+    print(f"\n{as_text(rows)}\nresults in {out}, this table in {out}/runs.md")
+    write_report(runs, out)
+    print(f"which contracts hold where: {out}/index.html, matrix.md, matrix.json")
     return max(one.status for one in runs)

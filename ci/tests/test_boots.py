@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Guests that boot, and the ways in which they die. Each boot is QEMU's emulation: seconds."""
 
+import json
 import os
 import signal
 import unittest
@@ -238,11 +239,16 @@ class Matrix(unittest.TestCase):
         done = lab("matrix", f"--kernels={KERNEL} 5.99", "--engines=tcg-amd host", f"--out={out}",
                    "first_programs/prints_hello_stores_and_halts/real16")
         self.assertEqual(done.returncode, CANNOT_RUN, done.stderr)
-        rows = [line.split("|")[1:-1] for line in (out / "matrix.md").read_text().splitlines()]
+        rows = [line.split("|")[1:-1] for line in (out / "runs.md").read_text().splitlines()]
         cells = [[cell.strip() for cell in row] for row in rows]
         self.assertEqual([row[:2] for row in cells[2:]],
                          [[KERNEL, "tcg-amd"], ["5.99", "tcg-amd"], ["this", "host"]])
         self.assertEqual(cells[2][3:9], ["kvm_amd", "1", "0", "0", "0", "0"])
         self.assertIn("Debian has no cloud kernel 5.99", cells[3][-1])
         self.assertEqual(cells[4][-1], "ok")
-        self.assertIn(f"{out}/matrix.md", done.stdout)
+        self.assertIn(f"{out}/index.html", done.stdout)
+        contracts = json.loads((out / "matrix.json").read_text())
+        self.assertEqual([run["engine"] for run in contracts["runs"]], ["tcg-amd", "host"])
+        self.assertRegex("".join(contracts["missing"]), "5.99 under tcg-amd: .*no cloud kernel")
+        for name in ("index.html", "matrix.md"):
+            self.assertIn("no cloud kernel 5.99", (out / name).read_text())

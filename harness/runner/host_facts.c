@@ -19,6 +19,14 @@ static const struct {
 #undef CAPABILITY
 };
 
+const char *capability_name(uint32_t number)
+{
+	for (size_t i = 0; i < sizeof capabilities / sizeof *capabilities; i++)
+		if ((uint32_t)capabilities[i].number == number)
+			return capabilities[i].name;
+	return NULL;
+}
+
 static json_t *line_of(const char *path)
 {
 	char line[256] = "";

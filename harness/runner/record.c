@@ -129,6 +129,33 @@ static json_t *ioctl_results(const struct evidence *e)
 	return object;
 }
 
+static json_t *exit_counts(const struct evidence *e)
+{
+	json_t *object = json_object();
+
+	for (uint32_t i = 0; i < EVIDENCE_REASONS; i++)
+		if (e->exit_reasons[i])
+			json_object_set_new(object,
+					    i == EVIDENCE_REASONS - 1 ? "other" : exit_name(i),
+					    json_integer(e->exit_reasons[i]));
+	return object;
+}
+
+static json_t *used_capabilities(const struct evidence *e)
+{
+	json_t *object = json_object();
+
+	for (uint32_t cap = 0; cap < EVIDENCE_CAPS; cap++) {
+		const char *name = e->caps[cap] ? capability_name(cap) : NULL;
+
+		if (name)
+			json_object_set_new(
+				object, name,
+				json_string(e->caps[cap] == CAP_NEEDED ? "needed" : "enabled"));
+	}
+	return object;
+}
+
 static void add_state(json_t *record, const struct evidence *e, const struct sandbox_end *end)
 {
 	json_t *kernel_log = klog_since(end->mark, end->pid), *events = ftrace_since_mark();
@@ -260,6 +287,8 @@ json_t *make_record(const struct run *run, const struct planned *planned,
 		json_object_set_new(record, "measurements", measurements(e));
 	json_object_set_new(record, "kvm_runs", json_integer(e->exit_count));
 	json_object_set_new(record, "ioctls", ioctl_results(e));
+	json_object_set_new(record, "exits", exit_counts(e));
+	json_object_set_new(record, "capabilities", used_capabilities(e));
 	return record;
 }
 

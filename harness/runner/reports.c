@@ -194,8 +194,10 @@ void reports_add(struct run *run, json_t *record)
 	fputc('\n', jsonl);
 	flush(run, jsonl, "cases.jsonl");
 	tap_add(tap, run, record);
-	json_object_del(record,
-			"ioctls"); /* only cases.jsonl has them; every fork copies our memory */
+	/* only cases.jsonl has them; every fork copies our memory */
+	json_object_del(record, "ioctls");
+	json_object_del(record, "exits");
+	json_object_del(record, "capabilities");
 	flush(run, tap, "report.tap");
 }
 

@@ -56,6 +56,9 @@ const char *verdict_name(enum verdict verdict);
 /* What the machine, kernel, KVM and this program are: host.json. */
 json_t *host_facts(int argc, char **argv);
 
+/* "KVM_CAP_IRQCHIP"; NULL if the headers that this was built with do not know the number. */
+const char *capability_name(uint32_t number);
+
 /*
  * A JSON string of bytes that somebody else wrote: what is not UTF-8, and the control characters
  * that XML or YAML cannot hold, become \xNN, so that every report shows the same text.

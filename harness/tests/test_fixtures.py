@@ -154,6 +154,7 @@ OTHERS = {
     "needs/cpus": ("skip", CASE, re.compile(r"needs 1000000 host CPUs; this host has \d+$")),
     "needs/second_of_two": ("skip", CASE, re.compile("needs vendor module kvm_none")),
     "needs/are_met": ("pass", CASE, None),
+    "needs/are_met_and_used": ("pass", CASE, None),
     "orphans/in_the_group": ("pass", CASE, None),
     "orphans/in_another_session": ("pass", CASE, None),
     "orphans/of_a_child": ("pass", CASE, None),
@@ -279,6 +280,20 @@ class Fixtures(unittest.TestCase):
         ioctls = self.results.by_case["assertions/expect_errno_but_another"]["ioctls"]
         self.assertEqual(ioctls["KVM_GET_REGS"], {"EFAULT": 1})
         self.assertEqual(ioctls["KVM_CREATE_VM"], {"ok": 1})
+
+    def test_exits_are_counted_by_reason(self):
+        exits = {case: self.results.by_case[f"assertions/expect_run_{case}"]["exits"]
+                 for case in ("text_but_it_ends", "errno_but_another")}
+        self.assertEqual(exits, {"text_but_it_ends": {"KVM_EXIT_IO": 13, "KVM_EXIT_HLT": 1},
+                                 "errno_but_another": {}})
+
+    def test_capabilities_are_those_needed_or_enabled(self):
+        capabilities = {case: self.results.by_case[f"needs/{case}"]["capabilities"]
+                        for case in ("are_met_and_used", "are_met", "more_of_a_capability")}
+        self.assertEqual(capabilities, {
+            "are_met_and_used": {"KVM_CAP_DISABLE_QUIRKS": "enabled", "KVM_CAP_USER_MEMORY": "needed"},
+            "are_met": {"KVM_CAP_USER_MEMORY": "needed", "KVM_CAP_NR_MEMSLOTS": "needed"},
+            "more_of_a_capability": {}})
 
     def test_time_outs_are_kept(self):
         for case, record in self.results.by_case.items():

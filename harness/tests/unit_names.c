@@ -18,6 +18,17 @@ Test(exit_name, knows_x86_exits_and_survives_others)
 		cr_assert_eq(strncmp(exit_name(reason), "KVM_EXIT_", 9), 0);
 }
 
+Test(exit_is_reported, unless_the_run_failed_for_another_reason)
+{
+	cr_assert(exit_is_reported(0, KVM_EXIT_UNKNOWN));
+	cr_assert(exit_is_reported(-EINTR, KVM_EXIT_INTR));
+	cr_assert(exit_is_reported(-EFAULT, KVM_EXIT_MEMORY_FAULT));
+	cr_assert(exit_is_reported(-EHWPOISON, KVM_EXIT_MEMORY_FAULT));
+	cr_assert_not(exit_is_reported(-EINTR, KVM_EXIT_HLT));
+	cr_assert_not(exit_is_reported(-EFAULT, KVM_EXIT_INTR));
+	cr_assert_not(exit_is_reported(-EAGAIN, KVM_EXIT_MEMORY_FAULT));
+}
+
 Test(errno_name, knows_errnos_and_survives_others)
 {
 	cr_assert_str_eq(errno_name(EINTR), "EINTR");

@@ -105,6 +105,14 @@ CASE(needs, are_met,
 {
 }
 
+CASE(needs, are_met_and_used, .needs = { CAP(KVM_CAP_DISABLE_QUIRKS), CAP(KVM_CAP_USER_MEMORY) })
+{
+	struct vm *vm = vm_create();
+
+	enable_cap(vm, KVM_CAP_DISABLE_QUIRKS, 0);
+	x_try(vm, KVM_ENABLE_CAP, &(struct kvm_enable_cap){ .cap = KVM_CAP_NR_VCPUS });
+}
+
 CASE(endings, unknown_label)
 {
 	guest_symbol(boot(hlt_loop), "nowhere");

@@ -108,7 +108,8 @@ static const size_t fields[] = {
 	FIELD(has_loaded), FIELD(rip_label), FIELD(regs.rip),     FIELD(code_address),
 	FIELD(code_size),  FIELD(code),      FIELD(image),        FIELD(exit_count),
 	FIELD(exits),      FIELD(ioctls),    FIELD(sregs),        FIELD(gates_size),
-	FIELD(gates),      FIELD(memory),    FIELD(loaded_sregs),
+	FIELD(gates),      FIELD(memory),    FIELD(loaded_sregs), FIELD(exit_reasons),
+	FIELD(caps),
 };
 
 static void scribble(struct evidence *e, const uint8_t *data, size_t size)
