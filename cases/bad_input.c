@@ -392,8 +392,8 @@ CASE(bad_input, KVM_IRQ_LINE_STATUS, .contract = "bad_input.irq_line",
 CASE(bad_input, KVM_CREATE_PIT, .contract = "bad_input.create_pit", .needs = { CAP(KVM_CAP_PIT) })
 {
 	expect_bad_input(
-		BAD(KVM_CREATE_PIT, VM, ENOENT, "no in-kernel irqchip", { 0 }),
-		BAD(KVM_CREATE_PIT, VM | SPLIT_IRQCHIP, ENOENT, "no PIC in the kernel", { 0 }),
+		BAD_IF(KERNEL(6, 12), KVM_CREATE_PIT, VM, ENOENT, "no in-kernel irqchip", { 0 }),
+		BAD_IF(KERNEL(6, 12), KVM_CREATE_PIT, VM | SPLIT_IRQCHIP, ENOENT, "no PIC in the kernel", { 0 }),
 		BAD(KVM_CREATE_PIT, VM | IRQCHIP | PIT, EEXIST, "a PIT there already", { 0 }),
 		TAKEN(KVM_CREATE_PIT, VM | IRQCHIP, "an argument", { 1 }));
 }
@@ -401,8 +401,8 @@ CASE(bad_input, KVM_CREATE_PIT, .contract = "bad_input.create_pit", .needs = { C
 CASE(bad_input, KVM_CREATE_PIT2, .contract = "bad_input.create_pit", .needs = { CAP(KVM_CAP_PIT2) })
 {
 	expect_bad_input(
-		BAD(KVM_CREATE_PIT2, VM, ENOENT, "no in-kernel irqchip", { 0 }),
-		BAD(KVM_CREATE_PIT2, VM | SPLIT_IRQCHIP, ENOENT, "no PIC in the kernel", { 0 }),
+		BAD_IF(KERNEL(6, 12), KVM_CREATE_PIT2, VM, ENOENT, "no in-kernel irqchip", { 0 }),
+		BAD_IF(KERNEL(6, 12), KVM_CREATE_PIT2, VM | SPLIT_IRQCHIP, ENOENT, "no PIC in the kernel", { 0 }),
 		ADDRESSES(KVM_CREATE_PIT2, VM | IRQCHIP),
 		TAKEN(KVM_CREATE_PIT2, VM | IRQCHIP, "unknown flags and padding that is not 0", { .flags = 1u << 31, .pad = { 1 } }),
 		BAD(KVM_CREATE_PIT2, VM | IRQCHIP, EEXIST, "a PIT there already", { 0 }));
@@ -779,7 +779,7 @@ CASE(bad_input, KVM_SET_SREGS, .contract = "bad_input.set_sregs")
 		BAD(KVM_SET_SREGS, VCPU, EINVAL, "EFER.LMA outside of long mode", { .efer = EFER_LMA }),
 		BAD(KVM_SET_SREGS, VCPU, EINVAL, "64-bit code outside of long mode", { .cs.l = 1 }),
 		BAD(KVM_SET_SREGS, VCPU, EINVAL, "a CR4 bit that there is not", { .cr4 = 1ul << 63 }),
-		BAD(KVM_SET_SREGS, VCPU, EINVAL, "an EFER bit that there is not", { .efer = 1ul << 63 }),
+		BAD_IF(KERNEL(6, 12), KVM_SET_SREGS, VCPU, EINVAL, "an EFER bit that there is not", { .efer = 1ul << 63 }),
 		BAD(KVM_SET_SREGS, VCPU, EINVAL, "an APIC base that there is not", { .apic_base = 1ul << 63 }),
 		BAD_IF(KERNEL(6, 6), KVM_SET_SREGS, VCPU, EINVAL, "paging without protection", { .cr0 = CR0_PG }),
 		BAD_IF(KERNEL(6, 6), KVM_SET_SREGS, VCPU, EINVAL, "a CR0 bit above 32", { .cr0 = 1ul << 32 }));
