@@ -779,10 +779,14 @@ CASE(bad_input, KVM_SET_SREGS, .contract = "bad_input.set_sregs")
 		BAD(KVM_SET_SREGS, VCPU, EINVAL, "EFER.LMA outside of long mode", { .efer = EFER_LMA }),
 		BAD(KVM_SET_SREGS, VCPU, EINVAL, "64-bit code outside of long mode", { .cs.l = 1 }),
 		BAD(KVM_SET_SREGS, VCPU, EINVAL, "a CR4 bit that there is not", { .cr4 = 1ul << 63 }),
-		BAD_IF(KERNEL(6, 12), KVM_SET_SREGS, VCPU, EINVAL, "an EFER bit that there is not", { .efer = 1ul << 63 }),
 		BAD(KVM_SET_SREGS, VCPU, EINVAL, "an APIC base that there is not", { .apic_base = 1ul << 63 }),
 		BAD_IF(KERNEL(6, 6), KVM_SET_SREGS, VCPU, EINVAL, "paging without protection", { .cr0 = CR0_PG }),
 		BAD_IF(KERNEL(6, 6), KVM_SET_SREGS, VCPU, EINVAL, "a CR0 bit above 32", { .cr0 = 1ul << 32 }));
+}
+
+CASE(bad_input, efer_that_no_cpu_has, .contract = "bad_input.efer", .needs = { KERNEL(6, 12) })
+{
+	expect_bad_input(BAD(KVM_SET_SREGS, VCPU, EINVAL, "an EFER bit that there is not", { .efer = 1ul << 63 }));
 }
 
 CASE(bad_input, KVM_GET_SREGS2, .contract = "bad_input.address", .needs = { CAP(KVM_CAP_SREGS2) })
