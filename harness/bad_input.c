@@ -93,7 +93,7 @@ static void set_up(struct stage *s, unsigned scene)
 	s->scene = scene;
 	s->vm = vm_create();
 	s->vcpu = NULL;
-	s->device.fd = -1;
+	s->device = (struct kvm_fd){ .fd = -1, .kind = FD_DEVICE };
 	if (scene & IRQCHIP)
 		x(s->vm, KVM_CREATE_IRQCHIP);
 	if (scene & SPLIT_IRQCHIP)

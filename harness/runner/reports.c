@@ -196,6 +196,7 @@ void reports_add(struct run *run, json_t *record)
 	tap_add(tap, run, record);
 	/* only cases.jsonl has them; every fork copies our memory */
 	json_object_del(record, "ioctls");
+	json_object_del(record, "shared_ioctls");
 	json_object_del(record, "exits");
 	json_object_del(record, "capabilities");
 	flush(run, tap, "report.tap");
