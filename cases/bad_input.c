@@ -19,7 +19,8 @@ CASE(bad_input, KVM_GET_API_VERSION, .contract = "system.no_argument")
 {
 	expect_bad_input(
 		BAD(KVM_GET_API_VERSION, SYSTEM, EINVAL, "an argument", { 1 }),
-		BAD(KVM_GET_API_VERSION, SYSTEM, EINVAL, "an argument above 32 bits", { 1ul << 32 }));
+		BAD(KVM_GET_API_VERSION, SYSTEM, EINVAL, "an argument above 32 bits", { 1ul << 32 }),
+		GOOD(KVM_GET_API_VERSION, SYSTEM, { 0 }));
 }
 
 CASE(bad_input, KVM_CREATE_VM, .contract = "create_vm.type")
@@ -38,7 +39,8 @@ CASE(bad_input, KVM_GET_MSR_INDEX_LIST, .contract = "bad_input.msr_list")
 		BAD(KVM_GET_MSR_INDEX_LIST, SYSTEM, E2BIG, "room for nothing", { .nmsrs = 0 }),
 		BAD(KVM_GET_MSR_INDEX_LIST, SYSTEM, E2BIG, "room for one", { .nmsrs = 1 }),
 		BAD(KVM_GET_MSR_INDEX_LIST, SYSTEM, EFAULT, "less room than it says", { .nmsrs = UINT_MAX }),
-		BAD(KVM_GET_MSR_INDEX_LIST, SYSTEM | READ_ONLY, EFAULT, "memory that cannot be written", { 0 }));
+		BAD(KVM_GET_MSR_INDEX_LIST, SYSTEM | READ_ONLY, EFAULT, "memory that cannot be written", { 0 }),
+		GOOD_LIST(KVM_GET_MSR_INDEX_LIST, SYSTEM, __u32, 1024, { .nmsrs = 1024 }));
 }
 
 CASE(bad_input, KVM_GET_MSR_FEATURE_INDEX_LIST, .contract = "bad_input.msr_list",
@@ -48,7 +50,8 @@ CASE(bad_input, KVM_GET_MSR_FEATURE_INDEX_LIST, .contract = "bad_input.msr_list"
 		ADDRESSES(KVM_GET_MSR_FEATURE_INDEX_LIST, SYSTEM),
 		BAD(KVM_GET_MSR_FEATURE_INDEX_LIST, SYSTEM, E2BIG, "room for nothing", { .nmsrs = 0 }),
 		BAD(KVM_GET_MSR_FEATURE_INDEX_LIST, SYSTEM, EFAULT, "less room than it says", { .nmsrs = UINT_MAX }),
-		BAD(KVM_GET_MSR_FEATURE_INDEX_LIST, SYSTEM | READ_ONLY, EFAULT, "memory that cannot be written", { 0 }));
+		BAD(KVM_GET_MSR_FEATURE_INDEX_LIST, SYSTEM | READ_ONLY, EFAULT, "memory that cannot be written", { 0 }),
+		GOOD_LIST(KVM_GET_MSR_FEATURE_INDEX_LIST, SYSTEM, __u32, 1024, { .nmsrs = 1024 }));
 }
 
 CASE(bad_input, KVM_GET_SUPPORTED_CPUID, .contract = "bad_input.cpuid_list")
@@ -57,7 +60,8 @@ CASE(bad_input, KVM_GET_SUPPORTED_CPUID, .contract = "bad_input.cpuid_list")
 		ADDRESSES(KVM_GET_SUPPORTED_CPUID, SYSTEM),
 		BAD(KVM_GET_SUPPORTED_CPUID, SYSTEM, E2BIG, "room for nothing", { .nent = 0 }),
 		BAD(KVM_GET_SUPPORTED_CPUID, SYSTEM, E2BIG, "room for one", { .nent = 1 }),
-		BAD(KVM_GET_SUPPORTED_CPUID, SYSTEM, EFAULT, "less room than it says", { .nent = UINT_MAX }));
+		BAD(KVM_GET_SUPPORTED_CPUID, SYSTEM, EFAULT, "less room than it says", { .nent = UINT_MAX }),
+		GOOD_LIST(KVM_GET_SUPPORTED_CPUID, SYSTEM, struct kvm_cpuid_entry2, CPUID_ENTRIES_MAX, { .nent = CPUID_ENTRIES_MAX }));
 }
 
 CASE(bad_input, KVM_GET_EMULATED_CPUID, .contract = "bad_input.emulated_cpuid",
@@ -68,7 +72,8 @@ CASE(bad_input, KVM_GET_EMULATED_CPUID, .contract = "bad_input.emulated_cpuid",
 		BAD(KVM_GET_EMULATED_CPUID, SYSTEM, E2BIG, "room for nothing", { .nent = 0 }),
 		BAD(KVM_GET_EMULATED_CPUID, SYSTEM, EINVAL, "less room than it says", { .nent = UINT_MAX }),
 		BAD_LIST(KVM_GET_EMULATED_CPUID, SYSTEM, EINVAL, "padding that is not 0",
-			 struct kvm_cpuid_entry2, { .nent = 1 }, { { .padding = { 1 } } }));
+			 struct kvm_cpuid_entry2, { .nent = 1 }, { { .padding = { 1 } } }),
+		GOOD_LIST(KVM_GET_EMULATED_CPUID, SYSTEM, struct kvm_cpuid_entry2, CPUID_ENTRIES_MAX, { .nent = CPUID_ENTRIES_MAX }));
 }
 
 CASE(bad_input, KVM_GET_SUPPORTED_HV_CPUID, .contract = "bad_input.cpuid_list",
@@ -81,7 +86,9 @@ CASE(bad_input, KVM_GET_SUPPORTED_HV_CPUID, .contract = "bad_input.cpuid_list",
 		BAD(KVM_GET_SUPPORTED_HV_CPUID, SYSTEM, EFAULT, "less room than it says", { .nent = UINT_MAX }),
 		ADDRESSES(KVM_GET_SUPPORTED_HV_CPUID, VCPU),
 		BAD(KVM_GET_SUPPORTED_HV_CPUID, VCPU, E2BIG, "room for nothing", { .nent = 0 }),
-		BAD(KVM_GET_SUPPORTED_HV_CPUID, VCPU, EFAULT, "less room than it says", { .nent = UINT_MAX }));
+		BAD(KVM_GET_SUPPORTED_HV_CPUID, VCPU, EFAULT, "less room than it says", { .nent = UINT_MAX }),
+		GOOD_LIST(KVM_GET_SUPPORTED_HV_CPUID, SYSTEM, struct kvm_cpuid_entry2, 64, { .nent = 64 }),
+		GOOD_LIST(KVM_GET_SUPPORTED_HV_CPUID, VCPU, struct kvm_cpuid_entry2, 64, { .nent = 64 }));
 }
 
 CASE(bad_input, KVM_X86_GET_MCE_CAP_SUPPORTED, .contract = "bad_input.address")
@@ -93,7 +100,8 @@ CASE(bad_input, KVM_GET_VCPU_MMAP_SIZE, .contract = "system.no_argument")
 {
 	expect_bad_input(
 		BAD(KVM_GET_VCPU_MMAP_SIZE, SYSTEM, EINVAL, "an argument", { 1 }),
-		BAD(KVM_GET_VCPU_MMAP_SIZE, SYSTEM, EINVAL, "an argument above 32 bits", { 1ul << 32 }));
+		BAD(KVM_GET_VCPU_MMAP_SIZE, SYSTEM, EINVAL, "an argument above 32 bits", { 1ul << 32 }),
+		GOOD(KVM_GET_VCPU_MMAP_SIZE, SYSTEM, { 0 }));
 }
 
 CASE(bad_input, KVM_CHECK_EXTENSION, .contract = "check_extension.unknown")
@@ -136,11 +144,16 @@ CASE(bad_input, KVM_HAS_DEVICE_ATTR, .contract = "bad_input.device_attr")
 		ADDRESSES(KVM_HAS_DEVICE_ATTR, DEVICE),
 		BAD(KVM_HAS_DEVICE_ATTR, DEVICE, ENXIO, "an unknown group", { .group = NO_ATTRIBUTE }),
 		BAD(KVM_HAS_DEVICE_ATTR, DEVICE, ENXIO, "an unknown attribute",
-		    { .group = KVM_DEV_VFIO_GROUP, .attr = NO_ATTRIBUTE }));
+		    { .group = KVM_DEV_VFIO_GROUP, .attr = NO_ATTRIBUTE }),
+		GOOD(KVM_HAS_DEVICE_ATTR, SYSTEM, { .group = KVM_X86_GRP_SYSTEM, .attr = KVM_X86_XCOMP_GUEST_SUPP }),
+		GOOD(KVM_HAS_DEVICE_ATTR, VCPU, { .group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET }),
+		GOOD(KVM_HAS_DEVICE_ATTR, DEVICE, { .group = KVM_DEV_VFIO_GROUP, .attr = KVM_DEV_VFIO_GROUP_ADD }));
 }
 
 CASE(bad_input, KVM_GET_DEVICE_ATTR, .contract = "bad_input.device_attr")
 {
+	__u64 value = 0;
+
 	expect_bad_input(
 		ADDRESSES(KVM_GET_DEVICE_ATTR, SYSTEM),
 		BAD(KVM_GET_DEVICE_ATTR, SYSTEM, ENXIO, "an unknown group", { .group = NO_ATTRIBUTE }),
@@ -150,11 +163,15 @@ CASE(bad_input, KVM_GET_DEVICE_ATTR, .contract = "bad_input.device_attr")
 		BAD(KVM_GET_DEVICE_ATTR, VCPU, ENXIO, "an unknown group", { .group = NO_ATTRIBUTE }),
 		BAD(KVM_GET_DEVICE_ATTR, VCPU, ENXIO, "an unknown attribute", { .attr = NO_ATTRIBUTE }),
 		BAD(KVM_GET_DEVICE_ATTR, VCPU, EFAULT, "no room for the value", { .addr = UNMAPPED }),
-		BAD(KVM_GET_DEVICE_ATTR, DEVICE, EPERM, "a device that gives nothing away", { 0 }));
+		BAD(KVM_GET_DEVICE_ATTR, DEVICE, EPERM, "a device that gives nothing away", { 0 }),
+		GOOD(KVM_GET_DEVICE_ATTR, SYSTEM, { .attr = KVM_X86_XCOMP_GUEST_SUPP, .addr = (uintptr_t)&value }),
+		GOOD(KVM_GET_DEVICE_ATTR, VCPU, { .attr = KVM_VCPU_TSC_OFFSET, .addr = (uintptr_t)&value }));
 }
 
 CASE(bad_input, KVM_SET_DEVICE_ATTR, .contract = "bad_input.device_attr")
 {
+	__u64 value = 0;
+
 	expect_bad_input(
 		ADDRESSES(KVM_SET_DEVICE_ATTR, VCPU),
 		BAD(KVM_SET_DEVICE_ATTR, VCPU, ENXIO, "an unknown group", { .group = NO_ATTRIBUTE }),
@@ -165,7 +182,8 @@ CASE(bad_input, KVM_SET_DEVICE_ATTR, .contract = "bad_input.device_attr")
 		BAD(KVM_SET_DEVICE_ATTR, DEVICE, ENXIO, "an unknown attribute",
 		    { .group = KVM_DEV_VFIO_GROUP, .attr = NO_ATTRIBUTE }),
 		BAD(KVM_SET_DEVICE_ATTR, DEVICE, EFAULT, "no value",
-		    { .group = KVM_DEV_VFIO_GROUP, .attr = KVM_DEV_VFIO_GROUP_ADD, .addr = UNMAPPED }));
+		    { .group = KVM_DEV_VFIO_GROUP, .attr = KVM_DEV_VFIO_GROUP_ADD, .addr = UNMAPPED }),
+		GOOD(KVM_SET_DEVICE_ATTR, VCPU, { .attr = KVM_VCPU_TSC_OFFSET, .addr = (uintptr_t)&value }));
 }
 
 /* VMs: vCPUs and their limits */
@@ -185,7 +203,8 @@ CASE(bad_input, KVM_SET_BOOT_CPU_ID, .contract = "bad_input.boot_cpu_id",
 	expect_bad_input(
 		BAD_IF(KERNEL(6, 11), KVM_SET_BOOT_CPU_ID, NO_VCPU | VM, EINVAL, "an id above all limits", { INT_MAX }),
 		BAD_IF(KERNEL(6, 11), KVM_SET_BOOT_CPU_ID, NO_VCPU | VM, EINVAL, "an id above 32 bits", { 1ul << 32 }),
-		BAD(KVM_SET_BOOT_CPU_ID, VM, EBUSY, "a vCPU there already", { 0 }));
+		BAD(KVM_SET_BOOT_CPU_ID, VM, EBUSY, "a vCPU there already", { 0 }),
+		GOOD(KVM_SET_BOOT_CPU_ID, VM | NO_VCPU, { 0 }));
 }
 
 /* VMs: memory */
@@ -319,7 +338,8 @@ CASE(bad_input, KVM_SET_TSS_ADDR, .contract = "bad_input.tss_addr", .needs = { C
 	expect_bad_input(
 		BAD(KVM_SET_TSS_ADDR, NO_VCPU | VM, EINVAL, "three pages that reach beyond 4 GiB", { 0xffffd001 }),
 		BAD(KVM_SET_TSS_ADDR, NO_VCPU | VM, EINVAL, "an address above 4 GiB", { 1ul << 32 }),
-		BAD(KVM_SET_TSS_ADDR, NO_VCPU | VM, EINVAL, "an address above 2^63", { -0x3000ul }));
+		BAD(KVM_SET_TSS_ADDR, NO_VCPU | VM, EINVAL, "an address above 2^63", { -0x3000ul }),
+		GOOD(KVM_SET_TSS_ADDR, VM | NO_VCPU, { 0xffffd000 }));
 }
 
 CASE(bad_input, KVM_SET_IDENTITY_MAP_ADDR, .contract = "bad_input.identity_map",
@@ -328,14 +348,16 @@ CASE(bad_input, KVM_SET_IDENTITY_MAP_ADDR, .contract = "bad_input.identity_map",
 	expect_bad_input(
 		ADDRESSES(KVM_SET_IDENTITY_MAP_ADDR, NO_VCPU | VM),
 		BAD(KVM_SET_IDENTITY_MAP_ADDR, VM, EINVAL, "a vCPU there already", { 0xfffbc000 }),
-		BAD_ADDRESS(KVM_SET_IDENTITY_MAP_ADDR, VM, EINVAL, "a vCPU there already, and NULL", 0));
+		BAD_ADDRESS(KVM_SET_IDENTITY_MAP_ADDR, VM, EINVAL, "a vCPU there already, and NULL", 0),
+		GOOD(KVM_SET_IDENTITY_MAP_ADDR, VM | NO_VCPU, { 0xfffbc000 }));
 }
 
 CASE(bad_input, KVM_SET_NR_MMU_PAGES, .contract = "bad_input.nr_mmu_pages")
 {
 	expect_bad_input(
 		BAD(KVM_SET_NR_MMU_PAGES, VM, EINVAL, "no pages", { 0 }),
-		BAD(KVM_SET_NR_MMU_PAGES, VM, EINVAL, "63 pages", { 63 }));
+		BAD(KVM_SET_NR_MMU_PAGES, VM, EINVAL, "63 pages", { 63 }),
+		GOOD(KVM_SET_NR_MMU_PAGES, VM, { 64 }));
 }
 
 /* VMs: interrupts */
@@ -358,7 +380,8 @@ CASE(bad_input, KVM_GET_IRQCHIP, .contract = "bad_input.irqchip", .needs = { CAP
 		BAD(KVM_GET_IRQCHIP, VM | IRQCHIP, EINVAL, "a chip that there is not", { .chip_id = 3 }),
 		BAD(KVM_GET_IRQCHIP, VM | IRQCHIP, EINVAL, "chip 2^32 - 1", { .chip_id = UINT_MAX }),
 		BAD(KVM_GET_IRQCHIP, VM, ENXIO, "no in-kernel irqchip", {}),
-		BAD(KVM_GET_IRQCHIP, VM | SPLIT_IRQCHIP, ENXIO, "only local APICs in the kernel", {}));
+		BAD(KVM_GET_IRQCHIP, VM | SPLIT_IRQCHIP, ENXIO, "only local APICs in the kernel", {}),
+		GOOD(KVM_GET_IRQCHIP, VM | IRQCHIP, { .chip_id = KVM_IRQCHIP_IOAPIC }));
 }
 
 CASE(bad_input, KVM_SET_IRQCHIP, .contract = "bad_input.irqchip", .needs = { CAP(KVM_CAP_IRQCHIP) })
@@ -368,7 +391,8 @@ CASE(bad_input, KVM_SET_IRQCHIP, .contract = "bad_input.irqchip", .needs = { CAP
 		BAD(KVM_SET_IRQCHIP, VM | IRQCHIP, EINVAL, "a chip that there is not", { .chip_id = 3 }),
 		BAD(KVM_SET_IRQCHIP, VM | IRQCHIP, EINVAL, "chip 2^32 - 1", { .chip_id = UINT_MAX }),
 		BAD(KVM_SET_IRQCHIP, VM, ENXIO, "no in-kernel irqchip", {}),
-		BAD(KVM_SET_IRQCHIP, VM | SPLIT_IRQCHIP, ENXIO, "only local APICs in the kernel", {}));
+		BAD(KVM_SET_IRQCHIP, VM | SPLIT_IRQCHIP, ENXIO, "only local APICs in the kernel", {}),
+		GOOD_AS(KVM_SET_IRQCHIP, KVM_GET_IRQCHIP, VM | IRQCHIP, { .chip_id = KVM_IRQCHIP_IOAPIC }));
 }
 
 CASE(bad_input, KVM_IRQ_LINE, .contract = "bad_input.irq_line", .needs = { CAP(KVM_CAP_IRQCHIP) })
@@ -413,14 +437,16 @@ CASE(bad_input, KVM_GET_PIT, .contract = "bad_input.pit", .needs = { CAP(KVM_CAP
 	expect_bad_input(
 		BAD(KVM_GET_PIT, VM, ENXIO, "no PIT", {}),
 		ADDRESSES(KVM_GET_PIT, VM | IRQCHIP | PIT),
-		BAD(KVM_GET_PIT, VM | IRQCHIP | PIT | READ_ONLY, EFAULT, "memory that cannot be written", {}));
+		BAD(KVM_GET_PIT, VM | IRQCHIP | PIT | READ_ONLY, EFAULT, "memory that cannot be written", {}),
+		GOOD(KVM_GET_PIT, VM | IRQCHIP | PIT, {}));
 }
 
 CASE(bad_input, KVM_SET_PIT, .contract = "bad_input.pit", .needs = { CAP(KVM_CAP_PIT) })
 {
 	expect_bad_input(
 		BAD(KVM_SET_PIT, VM, ENXIO, "no PIT", {}),
-		ADDRESSES(KVM_SET_PIT, VM | IRQCHIP | PIT));
+		ADDRESSES(KVM_SET_PIT, VM | IRQCHIP | PIT),
+		GOOD_AS(KVM_SET_PIT, KVM_GET_PIT, VM | IRQCHIP | PIT, {}));
 }
 
 CASE(bad_input, KVM_GET_PIT2, .contract = "bad_input.pit", .needs = { CAP(KVM_CAP_PIT_STATE2) })
@@ -434,7 +460,8 @@ CASE(bad_input, KVM_SET_PIT2, .contract = "bad_input.pit", .needs = { CAP(KVM_CA
 {
 	expect_bad_input(
 		BAD(KVM_SET_PIT2, VM, ENXIO, "no PIT", {}),
-		ADDRESSES(KVM_SET_PIT2, VM | IRQCHIP | PIT));
+		ADDRESSES(KVM_SET_PIT2, VM | IRQCHIP | PIT),
+		GOOD_AS(KVM_SET_PIT2, KVM_GET_PIT2, VM | IRQCHIP | PIT, {}));
 }
 
 CASE(bad_input, KVM_REINJECT_CONTROL, .contract = "bad_input.pit", .needs = { CAP(KVM_CAP_REINJECT_CONTROL) })
@@ -494,7 +521,8 @@ CASE(bad_input, KVM_SIGNAL_MSI, .contract = "bad_input.signal_msi", .needs = { C
 		ADDRESSES(KVM_SIGNAL_MSI, VM),
 		BAD(KVM_SIGNAL_MSI, VM, EINVAL, "no in-kernel irqchip", { .address_lo = 0xfee00000, .data = 0x20 }),
 		BAD(KVM_SIGNAL_MSI, VM | SPLIT_IRQCHIP, EINVAL, "an unknown flag",
-		    { .address_lo = 0xfee00000, .data = 0x20, .flags = 1 << 1 }));
+		    { .address_lo = 0xfee00000, .data = 0x20, .flags = 1 << 1 }),
+		GOOD(KVM_SIGNAL_MSI, VM | SPLIT_IRQCHIP, { .address_lo = 0xfee00000, .data = 0x20 }));
 }
 
 CASE(bad_input, KVM_SET_GSI_ROUTING, .contract = "bad_input.gsi_routing", .needs = { CAP(KVM_CAP_IRQ_ROUTING) })
@@ -519,7 +547,8 @@ CASE(bad_input, KVM_SET_GSI_ROUTING, .contract = "bad_input.gsi_routing", .needs
 		BAD(KVM_SET_GSI_ROUTING, VM, EINVAL, "no in-kernel irqchip", {}),
 		BAD_LIST(KVM_SET_GSI_ROUTING, VM | SPLIT_IRQCHIP, EINVAL, "a pin of an IOAPIC that is not in the kernel",
 			 struct kvm_irq_routing_entry, { .nr = 1 },
-			 { { .type = KVM_IRQ_ROUTING_IRQCHIP, .u.irqchip.irqchip = KVM_IRQCHIP_IOAPIC } }));
+			 { { .type = KVM_IRQ_ROUTING_IRQCHIP, .u.irqchip.irqchip = KVM_IRQCHIP_IOAPIC } }),
+		GOOD_LIST(KVM_SET_GSI_ROUTING, VM | IRQCHIP, struct kvm_irq_routing_entry, 1, { .nr = 0 }));
 }
 
 CASE(bad_input, KVM_CREATE_DEVICE, .contract = "bad_input.create_device")
@@ -537,7 +566,8 @@ CASE(bad_input, KVM_REGISTER_COALESCED_MMIO, .contract = "bad_input.coalesced", 
 {
 	expect_bad_input(
 		ADDRESSES(KVM_REGISTER_COALESCED_MMIO, VM),
-		BAD(KVM_REGISTER_COALESCED_MMIO, VM, EINVAL, "pio neither 0 nor 1", { .addr = MMIO_BASE, .size = 4, .pio = 2 }));
+		BAD(KVM_REGISTER_COALESCED_MMIO, VM, EINVAL, "pio neither 0 nor 1", { .addr = MMIO_BASE, .size = 4, .pio = 2 }),
+		GOOD(KVM_REGISTER_COALESCED_MMIO, VM, { .addr = MMIO_BASE, .size = 4 }));
 }
 
 CASE(bad_input, KVM_UNREGISTER_COALESCED_MMIO, .contract = "bad_input.coalesced", .needs = { CAP(KVM_CAP_COALESCED_MMIO) })
@@ -561,7 +591,8 @@ CASE(bad_input, KVM_SET_CLOCK, .contract = "bad_input.set_clock", .needs = { CAP
 		ADDRESSES(KVM_SET_CLOCK, VM),
 		BAD(KVM_SET_CLOCK, VM, EINVAL, "flag 1, which stands for nothing", { .flags = 1 }),
 		BAD(KVM_SET_CLOCK, VM, EINVAL, "an unknown flag", { .flags = 1 << 4 }),
-		BAD(KVM_SET_CLOCK, VM, EINVAL, "the highest flag", { .flags = 1u << 31 }));
+		BAD(KVM_SET_CLOCK, VM, EINVAL, "the highest flag", { .flags = 1u << 31 }),
+		GOOD_AS(KVM_SET_CLOCK, KVM_GET_CLOCK, VM, {}));
 }
 
 CASE(bad_input, KVM_GET_TSC_KHZ, .contract = "bad_input.ignored_argument", .needs = { CAP(KVM_CAP_GET_TSC_KHZ) })
@@ -615,7 +646,8 @@ CASE(bad_input, KVM_XEN_HVM_CONFIG, .contract = "bad_input.xen_hvm_config", .nee
 		    { .msr = XEN_MSR, .flags = KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL, .blob_size_64 = 1 }),
 		BAD(KVM_XEN_HVM_CONFIG, VM, EINVAL, "the address of a 32-bit hypercall page, and interception",
 		    { .msr = XEN_MSR, .flags = KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL, .blob_addr_32 = 1 }),
-		BAD_IF(KERNEL(6, 15), KVM_XEN_HVM_CONFIG, VM, EINVAL, "an MSR that CPUs may have", { .msr = 0xc0000080 }));
+		BAD_IF(KERNEL(6, 15), KVM_XEN_HVM_CONFIG, VM, EINVAL, "an MSR that CPUs may have", { .msr = 0xc0000080 }),
+		GOOD(KVM_XEN_HVM_CONFIG, VM, { .msr = XEN_MSR, .flags = KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL }));
 }
 
 CASE(bad_input, KVM_XEN_HVM_GET_ATTR, .contract = "bad_input.xen_attr",
@@ -625,7 +657,8 @@ CASE(bad_input, KVM_XEN_HVM_GET_ATTR, .contract = "bad_input.xen_attr",
 		ADDRESSES(KVM_XEN_HVM_GET_ATTR, VM),
 		BAD(KVM_XEN_HVM_GET_ATTR, VM | READ_ONLY, EFAULT, "memory that cannot be written", { 0 }),
 		BAD(KVM_XEN_HVM_GET_ATTR, VM, ENOENT, "an attribute that can only be set", { .type = KVM_XEN_ATTR_TYPE_EVTCHN }),
-		BAD(KVM_XEN_HVM_GET_ATTR, VM, ENOENT, "an unknown attribute", { .type = 99 }));
+		BAD(KVM_XEN_HVM_GET_ATTR, VM, ENOENT, "an unknown attribute", { .type = 99 }),
+		GOOD(KVM_XEN_HVM_GET_ATTR, VM, { .type = KVM_XEN_ATTR_TYPE_LONG_MODE }));
 }
 
 CASE(bad_input, KVM_XEN_HVM_SET_ATTR, .contract = "bad_input.xen_attr",
@@ -645,7 +678,8 @@ CASE(bad_input, KVM_XEN_HVM_SET_ATTR, .contract = "bad_input.xen_attr",
 		BAD_EVTCHN(EINVAL, "an event channel of no type", { .send_port = 1, .type = 0 }),
 		BAD_EVTCHN(ENOENT, "an event channel to change that there is not", { .send_port = 1, .flags = KVM_XEN_EVTCHN_UPDATE }),
 		BAD_EVTCHN(ENOENT, "an event channel to take away that there is not",
-			   { .send_port = 1, .flags = KVM_XEN_EVTCHN_DEASSIGN }));
+			   { .send_port = 1, .flags = KVM_XEN_EVTCHN_DEASSIGN }),
+		GOOD(KVM_XEN_HVM_SET_ATTR, VM, { .type = KVM_XEN_ATTR_TYPE_UPCALL_VECTOR, .u.vector = 0x20 }));
 }
 
 CASE(bad_input, KVM_XEN_HVM_EVTCHN_SEND, .contract = "bad_input.xen_evtchn",
@@ -667,7 +701,8 @@ CASE(bad_input, KVM_XEN_VCPU_GET_ATTR, .contract = "bad_input.xen_attr",
 		BAD(KVM_XEN_VCPU_GET_ATTR, VCPU | READ_ONLY, EFAULT, "memory that cannot be written", { 0 }),
 		BAD(KVM_XEN_VCPU_GET_ATTR, VCPU, ENOENT, "an unknown attribute", { .type = 99 }),
 		BAD(KVM_XEN_VCPU_GET_ATTR, VCPU, EINVAL, "an attribute that can only be set",
-		    { .type = KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_ADJUST }));
+		    { .type = KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_ADJUST }),
+		GOOD(KVM_XEN_VCPU_GET_ATTR, VCPU, { .type = KVM_XEN_VCPU_ATTR_TYPE_VCPU_INFO }));
 }
 
 CASE(bad_input, KVM_XEN_VCPU_SET_ATTR, .contract = "bad_input.xen_attr",
@@ -688,7 +723,8 @@ CASE(bad_input, KVM_XEN_VCPU_SET_ATTR, .contract = "bad_input.xen_attr",
 		BAD(KVM_XEN_VCPU_SET_ATTR, VCPU, EINVAL, "an unknown priority for the timer",
 		    { .type = KVM_XEN_VCPU_ATTR_TYPE_TIMER, .u.timer = { .port = 1, .priority = 0 } }),
 		BAD(KVM_XEN_VCPU_SET_ATTR, VCPU, EINVAL, "an upcall vector of exceptions'",
-		    { .type = KVM_XEN_VCPU_ATTR_TYPE_UPCALL_VECTOR, .u.vector = 0xf }));
+		    { .type = KVM_XEN_VCPU_ATTR_TYPE_UPCALL_VECTOR, .u.vector = 0xf }),
+		GOOD(KVM_XEN_VCPU_SET_ATTR, VCPU, { .type = KVM_XEN_VCPU_ATTR_TYPE_VCPU_ID, .u.vcpu_id = 1 }));
 }
 
 /* VMs: encryption, filters */
@@ -722,7 +758,8 @@ CASE(bad_input, KVM_SET_PMU_EVENT_FILTER, .contract = "bad_input.pmu_event_filte
 		BAD(KVM_SET_PMU_EVENT_FILTER, VM, EINVAL, "an unknown flag", { .flags = 1 << 1 }),
 		BAD(KVM_SET_PMU_EVENT_FILTER, VM, E2BIG, "301 events", { .nevents = 301 }),
 		BAD(KVM_SET_PMU_EVENT_FILTER, VM, E2BIG, "2^32 - 1 events", { .nevents = UINT_MAX }),
-		BAD(KVM_SET_PMU_EVENT_FILTER, VM, EFAULT, "fewer events than it says", { .nevents = 300 }));
+		BAD(KVM_SET_PMU_EVENT_FILTER, VM, EFAULT, "fewer events than it says", { .nevents = 300 }),
+		GOOD(KVM_SET_PMU_EVENT_FILTER, VM, { .nevents = 0 }));
 }
 
 CASE(bad_input, masked_pmu_event, .contract = "bad_input.masked_pmu_event", .needs = { CAP(KVM_CAP_PMU_EVENT_MASKED_EVENTS) })
@@ -746,7 +783,8 @@ CASE(bad_input, KVM_X86_SET_MSR_FILTER, .contract = "bad_input.msr_filter", .nee
 		BAD_RANGE(EINVAL, "an unknown flag for a range", { .flags = 1 << 2, .nmsrs = 1, .bitmap = (__u8 *)UNMAPPED }),
 		BAD_RANGE(EINVAL, "a range of more than 0x600 bytes",
 			  { .flags = KVM_MSR_FILTER_READ, .nmsrs = 0x600 * 8 + 1, .bitmap = (__u8 *)UNMAPPED }),
-		BAD_RANGE(EFAULT, "a range without its bits", { .flags = KVM_MSR_FILTER_READ, .nmsrs = 1, .bitmap = (__u8 *)UNMAPPED }));
+		BAD_RANGE(EFAULT, "a range without its bits", { .flags = KVM_MSR_FILTER_READ, .nmsrs = 1, .bitmap = (__u8 *)UNMAPPED }),
+		GOOD(KVM_X86_SET_MSR_FILTER, VM, {}));
 }
 
 /* vCPUs: registers */
@@ -758,7 +796,8 @@ CASE(bad_input, KVM_GET_REGS, .contract = "bad_input.address")
 
 CASE(bad_input, KVM_SET_REGS, .contract = "bad_input.address")
 {
-	expect_bad_input(ADDRESSES(KVM_SET_REGS, VCPU));
+	expect_bad_input(ADDRESSES(KVM_SET_REGS, VCPU),
+		GOOD_AS(KVM_SET_REGS, KVM_GET_REGS, VCPU, {}));
 }
 
 CASE(bad_input, KVM_GET_SREGS, .contract = "bad_input.address")
@@ -781,7 +820,8 @@ CASE(bad_input, KVM_SET_SREGS, .contract = "bad_input.set_sregs")
 		BAD(KVM_SET_SREGS, VCPU, EINVAL, "a CR4 bit that there is not", { .cr4 = 1ul << 63 }),
 		BAD(KVM_SET_SREGS, VCPU, EINVAL, "an APIC base that there is not", { .apic_base = 1ul << 63 }),
 		BAD_IF(KERNEL(6, 6), KVM_SET_SREGS, VCPU, EINVAL, "paging without protection", { .cr0 = CR0_PG }),
-		BAD_IF(KERNEL(6, 6), KVM_SET_SREGS, VCPU, EINVAL, "a CR0 bit above 32", { .cr0 = 1ul << 32 }));
+		BAD_IF(KERNEL(6, 6), KVM_SET_SREGS, VCPU, EINVAL, "a CR0 bit above 32", { .cr0 = 1ul << 32 }),
+		GOOD_AS(KVM_SET_SREGS, KVM_GET_SREGS, VCPU, {}));
 }
 
 CASE(bad_input, efer_that_no_cpu_has, .contract = "bad_input.efer", .needs = { KERNEL(6, 12) })
@@ -801,7 +841,8 @@ CASE(bad_input, KVM_SET_SREGS2, .contract = "bad_input.set_sregs2", .needs = { C
 		BAD(KVM_SET_SREGS2, VCPU, EINVAL, "an unknown flag", { .flags = 1 << 1 }),
 		BAD(KVM_SET_SREGS2, VCPU, EINVAL, "page directory pointers without PAE", { .flags = KVM_SREGS2_FLAGS_PDPTRS_VALID }),
 		BAD(KVM_SET_SREGS2, VCPU, EINVAL, "long mode without PAE", { .cr0 = CR0_PE | CR0_PG, .efer = EFER_LME | EFER_LMA }),
-		BAD(KVM_SET_SREGS2, VCPU, EINVAL, "a CR4 bit that there is not", { .cr4 = 1ul << 63 }));
+		BAD(KVM_SET_SREGS2, VCPU, EINVAL, "a CR4 bit that there is not", { .cr4 = 1ul << 63 }),
+		GOOD_AS(KVM_SET_SREGS2, KVM_GET_SREGS2, VCPU, {}));
 }
 
 CASE(bad_input, KVM_SET_MSRS, .contract = "bad_input.msrs")
@@ -821,7 +862,8 @@ CASE(bad_input, KVM_GET_FPU, .contract = "bad_input.address")
 
 CASE(bad_input, KVM_SET_FPU, .contract = "bad_input.address")
 {
-	expect_bad_input(ADDRESSES(KVM_SET_FPU, VCPU));
+	expect_bad_input(ADDRESSES(KVM_SET_FPU, VCPU),
+		GOOD_AS(KVM_SET_FPU, KVM_GET_FPU, VCPU, {}));
 }
 
 CASE(bad_input, KVM_GET_DEBUGREGS, .contract = "bad_input.address", .needs = { CAP(KVM_CAP_DEBUGREGS) })
@@ -836,7 +878,8 @@ CASE(bad_input, KVM_SET_DEBUGREGS, .contract = "bad_input.set_debugregs", .needs
 		BAD(KVM_SET_DEBUGREGS, VCPU, EINVAL, "flags", { .flags = 1 }),
 		BAD(KVM_SET_DEBUGREGS, VCPU, EINVAL, "a DR6 bit above 32", { .dr6 = 1ul << 32 }),
 		BAD(KVM_SET_DEBUGREGS, VCPU, EINVAL, "a DR7 bit above 32", { .dr7 = 1ul << 32 }),
-		TAKEN(KVM_SET_DEBUGREGS, VCPU, "reserved fields that are not 0", { .reserved = { 1 } }));
+		TAKEN(KVM_SET_DEBUGREGS, VCPU, "reserved fields that are not 0", { .reserved = { 1 } }),
+		GOOD_AS(KVM_SET_DEBUGREGS, KVM_GET_DEBUGREGS, VCPU, {}));
 }
 
 CASE(bad_input, KVM_GET_XSAVE, .contract = "bad_input.address", .needs = { CAP(KVM_CAP_XSAVE) })
@@ -855,7 +898,8 @@ CASE(bad_input, KVM_SET_XSAVE, .contract = "bad_input.set_xsave", .needs = { CAP
 {
 	expect_bad_input(
 		ADDRESSES(KVM_SET_XSAVE, VCPU),
-		BAD(KVM_SET_XSAVE, VCPU, EINVAL, "state that there is not", { .region = { [XSTATE_BV + 1] = 1u << 30 } }));
+		BAD(KVM_SET_XSAVE, VCPU, EINVAL, "state that there is not", { .region = { [XSTATE_BV + 1] = 1u << 30 } }),
+		GOOD_AS(KVM_SET_XSAVE, KVM_GET_XSAVE, VCPU, {}));
 }
 
 CASE(bad_input, KVM_GET_XCRS, .contract = "bad_input.address", .needs = { CAP(KVM_CAP_XCRS) })
@@ -870,14 +914,16 @@ CASE(bad_input, KVM_SET_XCRS, .contract = "bad_input.set_xcrs", .needs = { CAP(K
 		BAD(KVM_SET_XCRS, VCPU, EINVAL, "17 registers", { .nr_xcrs = KVM_MAX_XCRS + 1 }),
 		BAD(KVM_SET_XCRS, VCPU, EINVAL, "flags", { .flags = 1 }),
 		BAD(KVM_SET_XCRS, VCPU, EINVAL, "XCR0 without the x87 state", { .nr_xcrs = 1, .xcrs = { { .xcr = 0, .value = 2 } } }),
-		BAD(KVM_SET_XCRS, VCPU, EINVAL, "state that there is not", { .nr_xcrs = 1, .xcrs = { { .xcr = 0, .value = 1 | 1ul << 62 } } }));
+		BAD(KVM_SET_XCRS, VCPU, EINVAL, "state that there is not", { .nr_xcrs = 1, .xcrs = { { .xcr = 0, .value = 1 | 1ul << 62 } } }),
+		GOOD_AS(KVM_SET_XCRS, KVM_GET_XCRS, VCPU, {}));
 }
 
 CASE(bad_input, KVM_GET_REG_LIST, .contract = "bad_input.one_reg", .needs = { CAP(KVM_CAP_ONE_REG) })
 {
 	expect_bad_input(
 		ADDRESSES(KVM_GET_REG_LIST, VCPU),
-		BAD(KVM_GET_REG_LIST, VCPU | READ_ONLY, EFAULT, "memory that cannot be written", { 0 }));
+		BAD(KVM_GET_REG_LIST, VCPU | READ_ONLY, EFAULT, "memory that cannot be written", { 0 }),
+		GOOD_LIST(KVM_GET_REG_LIST, VCPU, __u64, 64, { .n = 64 }));
 }
 
 #define BAD_REGISTERS(verb) \
@@ -892,12 +938,18 @@ CASE(bad_input, KVM_GET_REG_LIST, .contract = "bad_input.one_reg", .needs = { CA
 
 CASE(bad_input, KVM_GET_ONE_REG, .contract = "bad_input.one_reg", .needs = { CAP(KVM_CAP_ONE_REG) })
 {
-	expect_bad_input(BAD_REGISTERS(GET));
+	__u64 value = 0;
+
+	expect_bad_input(BAD_REGISTERS(GET),
+		GOOD(KVM_GET_ONE_REG, VCPU, { .id = KVM_X86_REG_MSR(0x10), .addr = (uintptr_t)&value }));
 }
 
 CASE(bad_input, KVM_SET_ONE_REG, .contract = "bad_input.one_reg", .needs = { CAP(KVM_CAP_ONE_REG) })
 {
-	expect_bad_input(BAD_REGISTERS(SET));
+	__u64 value = 0;
+
+	expect_bad_input(BAD_REGISTERS(SET),
+		GOOD(KVM_SET_ONE_REG, VCPU, { .id = KVM_X86_REG_MSR(0x10), .addr = (uintptr_t)&value }));
 }
 
 /* vCPUs: running, events */
@@ -913,7 +965,8 @@ CASE(bad_input, KVM_TRANSLATE, .contract = "bad_input.address")
 {
 	expect_bad_input(
 		ADDRESSES(KVM_TRANSLATE, VCPU),
-		BAD(KVM_TRANSLATE, VCPU | READ_ONLY, EFAULT, "memory that cannot be written", { 0 }));
+		BAD(KVM_TRANSLATE, VCPU | READ_ONLY, EFAULT, "memory that cannot be written", { 0 }),
+		GOOD(KVM_TRANSLATE, VCPU, { .linear_address = IMAGE_BASE }));
 }
 
 CASE(bad_input, KVM_INTERRUPT, .contract = "bad_input.interrupt")
@@ -925,7 +978,8 @@ CASE(bad_input, KVM_INTERRUPT, .contract = "bad_input.interrupt")
 		BAD(KVM_INTERRUPT, VCPU | IRQCHIP, ENXIO, "a PIC in the kernel", { .irq = 0x20 }),
 		BAD(KVM_INTERRUPT, VCPU | IRQCHIP, EINVAL, "vector 256, and a PIC in the kernel", { .irq = 256 }),
 		TAKEN(KVM_INTERRUPT, VCPU | SPLIT_IRQCHIP, "an interrupt while they are disabled", { .irq = 0x20 }),
-		BAD(KVM_INTERRUPT, VCPU | SPLIT_IRQCHIP, EEXIST, "another interrupt before the first is taken", { .irq = 0x21 }));
+		BAD(KVM_INTERRUPT, VCPU | SPLIT_IRQCHIP, EEXIST, "another interrupt before the first is taken", { .irq = 0x21 }),
+		GOOD(KVM_INTERRUPT, VCPU, { .irq = 0x20 }));
 }
 
 CASE(bad_input, KVM_NMI, .contract = "bad_input.ignored_argument", .needs = { CAP(KVM_CAP_USER_NMI) })
@@ -961,7 +1015,8 @@ CASE(bad_input, KVM_SET_LAPIC, .contract = "bad_input.lapic", .needs = { CAP(KVM
 {
 	expect_bad_input(
 		BAD(KVM_SET_LAPIC, VCPU, EINVAL, "no local APIC in the kernel", {}),
-		ADDRESSES(KVM_SET_LAPIC, VCPU | SPLIT_IRQCHIP));
+		ADDRESSES(KVM_SET_LAPIC, VCPU | SPLIT_IRQCHIP),
+		GOOD_AS(KVM_SET_LAPIC, KVM_GET_LAPIC, VCPU | SPLIT_IRQCHIP, {}));
 }
 
 CASE(bad_input, KVM_GET_MP_STATE, .contract = "bad_input.address", .needs = { CAP(KVM_CAP_MP_STATE) })
@@ -978,7 +1033,8 @@ CASE(bad_input, KVM_SET_MP_STATE, .contract = "bad_input.mp_state", .needs = { C
 		BAD(KVM_SET_MP_STATE, VCPU, EINVAL, "KVM_MP_STATE_HALTED and no local APIC in the kernel", { KVM_MP_STATE_HALTED }),
 		BAD(KVM_SET_MP_STATE, VCPU, EINVAL, "KVM_MP_STATE_SIPI_RECEIVED and no local APIC in the kernel", { KVM_MP_STATE_SIPI_RECEIVED }),
 		BAD(KVM_SET_MP_STATE, VCPU | SPLIT_IRQCHIP, EINVAL, "a state of another architecture", { KVM_MP_STATE_OPERATING }),
-		BAD(KVM_SET_MP_STATE, VCPU | SPLIT_IRQCHIP, EINVAL, "an unknown state", { UINT_MAX }));
+		BAD(KVM_SET_MP_STATE, VCPU | SPLIT_IRQCHIP, EINVAL, "an unknown state", { UINT_MAX }),
+		GOOD_AS(KVM_SET_MP_STATE, KVM_GET_MP_STATE, VCPU | SPLIT_IRQCHIP, {}));
 }
 
 CASE(bad_input, KVM_GET_VCPU_EVENTS, .contract = "bad_input.address", .needs = { CAP(KVM_CAP_VCPU_EVENTS) })
@@ -996,7 +1052,8 @@ CASE(bad_input, KVM_SET_VCPU_EVENTS, .contract = "bad_input.vcpu_events", .needs
 		BAD_EVENTS("a payload without its capability", { .flags = KVM_VCPUEVENT_VALID_PAYLOAD }),
 		BAD_EVENTS("a triple fault without its capability", { .flags = KVM_VCPUEVENT_VALID_TRIPLE_FAULT }),
 		BAD_EVENTS("exception 32", { .exception = { .injected = 1, .nr = 32 } }),
-		BAD_EVENTS("an NMI as an exception", { .exception = { .injected = 1, .nr = 2 } }));
+		BAD_EVENTS("an NMI as an exception", { .exception = { .injected = 1, .nr = 2 } }),
+		GOOD_AS(KVM_SET_VCPU_EVENTS, KVM_GET_VCPU_EVENTS, VCPU, {}));
 }
 
 CASE(bad_input, KVM_SET_GUEST_DEBUG, .contract = "bad_input.guest_debug", .needs = { CAP(KVM_CAP_SET_GUEST_DEBUG) })
@@ -1015,7 +1072,8 @@ CASE(bad_input, KVM_SET_CPUID, .contract = "bad_input.set_cpuid")
 		ADDRESSES(KVM_SET_CPUID, VCPU),
 		BAD(KVM_SET_CPUID, VCPU, E2BIG, "257 entries", { .nent = CPUID_ENTRIES_MAX + 1 }),
 		BAD(KVM_SET_CPUID, VCPU, E2BIG, "2^32 - 1 entries", { .nent = UINT_MAX }),
-		BAD(KVM_SET_CPUID, VCPU, EFAULT, "fewer entries than it says", { .nent = CPUID_ENTRIES_MAX }));
+		BAD(KVM_SET_CPUID, VCPU, EFAULT, "fewer entries than it says", { .nent = CPUID_ENTRIES_MAX }),
+		GOOD_LIST(KVM_SET_CPUID, VCPU | NEVER_RAN, struct kvm_cpuid_entry, 1, { .nent = 1 }));
 }
 
 CASE(bad_input, KVM_SET_CPUID2, .contract = "bad_input.set_cpuid", .needs = { CAP(KVM_CAP_EXT_CPUID) })
@@ -1029,7 +1087,8 @@ CASE(bad_input, KVM_SET_CPUID2, .contract = "bad_input.set_cpuid", .needs = { CA
 		BAD(KVM_SET_CPUID2, VCPU, EFAULT, "fewer entries than it says", { .nent = CPUID_ENTRIES_MAX }),
 		BAD(KVM_SET_CPUID2, VCPU | CPUID, E2BIG, "257 entries", { .nent = CPUID_ENTRIES_MAX + 1 }),
 		BAD_LIST(KVM_SET_CPUID2, VCPU | CPUID, EINVAL, "another CPU than the vCPU has run as",
-			 struct kvm_cpuid_entry2, { .nent = 1 }, { { .function = 0 } }));
+			 struct kvm_cpuid_entry2, { .nent = 1 }, { { .function = 0 } }),
+		GOOD_LIST(KVM_SET_CPUID2, VCPU | NEVER_RAN, struct kvm_cpuid_entry2, 1, { .nent = 1 }));
 }
 
 CASE(bad_input, KVM_GET_CPUID2, .contract = "bad_input.get_cpuid2", .needs = { CAP(KVM_CAP_EXT_CPUID) })
@@ -1038,7 +1097,8 @@ CASE(bad_input, KVM_GET_CPUID2, .contract = "bad_input.get_cpuid2", .needs = { C
 		ADDRESSES(KVM_GET_CPUID2, VCPU | CPUID),
 		BAD(KVM_GET_CPUID2, VCPU | CPUID, E2BIG, "room for nothing", { .nent = 0 }),
 		BAD(KVM_GET_CPUID2, VCPU | CPUID, E2BIG, "room for one", { .nent = 1 }),
-		BAD(KVM_GET_CPUID2, VCPU | CPUID, EFAULT, "less room than it says", { .nent = UINT_MAX }));
+		BAD(KVM_GET_CPUID2, VCPU | CPUID, EFAULT, "less room than it says", { .nent = UINT_MAX }),
+		GOOD_LIST(KVM_GET_CPUID2, VCPU | CPUID, struct kvm_cpuid_entry2, CPUID_ENTRIES_MAX, { .nent = CPUID_ENTRIES_MAX }));
 }
 
 CASE(bad_input, KVM_X86_SETUP_MCE, .contract = "bad_input.setup_mce", .needs = { CAP(KVM_CAP_MCE) })
@@ -1048,7 +1108,8 @@ CASE(bad_input, KVM_X86_SETUP_MCE, .contract = "bad_input.setup_mce", .needs = {
 		BAD(KVM_X86_SETUP_MCE, VCPU, EINVAL, "no bank", { 0 }),
 		BAD(KVM_X86_SETUP_MCE, VCPU, EINVAL, "33 banks", { 33 }),
 		BAD(KVM_X86_SETUP_MCE, VCPU, EINVAL, "255 banks", { 255 }),
-		BAD(KVM_X86_SETUP_MCE, VCPU, EINVAL, "a feature that there is not", { 1 | 1ull << 63 }));
+		BAD(KVM_X86_SETUP_MCE, VCPU, EINVAL, "a feature that there is not", { 1 | 1ull << 63 }),
+		GOOD(KVM_X86_SETUP_MCE, VCPU, { 1 }));
 }
 
 CASE(bad_input, KVM_X86_SET_MCE, .contract = "bad_input.set_mce", .needs = { CAP(KVM_CAP_MCE) })
@@ -1056,7 +1117,8 @@ CASE(bad_input, KVM_X86_SET_MCE, .contract = "bad_input.set_mce", .needs = { CAP
 	expect_bad_input(
 		ADDRESSES(KVM_X86_SET_MCE, VCPU),
 		BAD(KVM_X86_SET_MCE, VCPU, EINVAL, "a bank that there is not", { .status = 1ull << 63, .bank = 255 }),
-		BAD(KVM_X86_SET_MCE, VCPU, EINVAL, "a status that is not valid", { .bank = 0 }));
+		BAD(KVM_X86_SET_MCE, VCPU, EINVAL, "a status that is not valid", { .bank = 0 }),
+		GOOD(KVM_X86_SET_MCE, VCPU, { .status = 1ull << 63, .bank = 0 }));
 }
 
 CASE(bad_input, KVM_KVMCLOCK_CTRL, .contract = "bad_input.kvmclock_ctrl", .needs = { CAP(KVM_CAP_KVMCLOCK_CTRL) })
@@ -1071,7 +1133,8 @@ CASE(bad_input, KVM_SET_VAPIC_ADDR, .contract = "bad_input.vapic_addr", .needs =
 	expect_bad_input(
 		BAD(KVM_SET_VAPIC_ADDR, VCPU, EINVAL, "no local APIC in the kernel", { 0x2000 }),
 		ADDRESSES(KVM_SET_VAPIC_ADDR, VCPU | SPLIT_IRQCHIP),
-		BAD(KVM_SET_VAPIC_ADDR, VCPU | SPLIT_IRQCHIP, EINVAL, "an address that no slot backs", { HOLE }));
+		BAD(KVM_SET_VAPIC_ADDR, VCPU | SPLIT_IRQCHIP, EINVAL, "an address that no slot backs", { HOLE }),
+		GOOD(KVM_SET_VAPIC_ADDR, VCPU | SPLIT_IRQCHIP, { 0 }));
 }
 
 CASE(bad_input, KVM_TPR_ACCESS_REPORTING, .contract = "bad_input.tpr_access", .needs = { CAP(KVM_CAP_VAPIC) })
@@ -1089,7 +1152,8 @@ CASE(bad_input, KVM_GET_NESTED_STATE, .contract = "bad_input.get_nested_state", 
 		ADDRESSES(KVM_GET_NESTED_STATE, VCPU),
 		BAD(KVM_GET_NESTED_STATE, VCPU, E2BIG, "room for nothing", { .size = 0 }),
 		BAD(KVM_GET_NESTED_STATE, VCPU, E2BIG, "too little room by one byte", { .size = sizeof(struct kvm_nested_state) - 1 }),
-		BAD(KVM_GET_NESTED_STATE, VCPU | READ_ONLY, EFAULT, "memory that cannot be written", { .size = 0 }));
+		BAD(KVM_GET_NESTED_STATE, VCPU | READ_ONLY, EFAULT, "memory that cannot be written", { .size = 0 }),
+		GOOD_LIST(KVM_GET_NESTED_STATE, VCPU, char, 0x2000, { .size = sizeof(struct kvm_nested_state) + 0x2000 }));
 }
 
 CASE(bad_input, KVM_SET_NESTED_STATE, .contract = "bad_input.set_nested_state", .needs = { CAP(KVM_CAP_NESTED_STATE) })
@@ -1115,7 +1179,9 @@ CASE(bad_input, KVM_ENABLE_CAP, .contract = "bad_input.enable_cap")
 		ADDRESSES(KVM_ENABLE_CAP, VCPU),
 		BAD(KVM_ENABLE_CAP, VCPU, EINVAL, "an unknown capability", { .cap = INT_MAX }),
 		BAD(KVM_ENABLE_CAP, VCPU, EINVAL, "a capability that needs no enabling", { .cap = KVM_CAP_USER_MEMORY }),
-		BAD(KVM_ENABLE_CAP, VCPU, EINVAL, "a capability of VMs", { .cap = KVM_CAP_EXCEPTION_PAYLOAD }));
+		BAD(KVM_ENABLE_CAP, VCPU, EINVAL, "a capability of VMs", { .cap = KVM_CAP_EXCEPTION_PAYLOAD }),
+		GOOD(KVM_ENABLE_CAP, VM, { .cap = KVM_CAP_EXCEPTION_PAYLOAD }),
+		GOOD(KVM_ENABLE_CAP, VCPU, { .cap = KVM_CAP_ENFORCE_PV_FEATURE_CPUID }));
 }
 
 /* clang-format on */

@@ -65,7 +65,7 @@ CASE(capabilities, x86_disable_exits, .contract = "enable_cap.x86_disable_exits"
 {
 	expect_bad_input(
 		BAD_CAP(KVM_CAP_X86_DISABLE_EXITS, VM | NO_VCPU, EINVAL, "an unknown exit", 1ul << 31),
-		BAD_IF(KERNEL(6, 12), KVM_ENABLE_CAP, VM, EINVAL, "a vCPU there already",
+		BAD_IF(KERNEL(6, 18), KVM_ENABLE_CAP, VM, EINVAL, "a vCPU there already",
 		       { .cap = KVM_CAP_X86_DISABLE_EXITS, .args = { KVM_X86_DISABLE_EXITS_PAUSE } }));
 }
 

@@ -183,6 +183,8 @@ static int issue(struct stage *s, const struct bad_input *row)
 		arg = (uintptr_t)s->room + ROOM - row->size;
 		memcpy((void *)arg, row->argument, row->size);
 	}
+	if (row->source && kvm_ioctl(descriptor(s, row->scene), row->source, arg) < 0)
+		error("%s fails: %s", ioctl_table[row->source].name, strerror(errno));
 	if (row->scene & READ_ONLY)
 		mprotect(s->room, ROOM, PROT_READ);
 	result = kvm_ioctl(descriptor(s, row->scene), row->which, arg);

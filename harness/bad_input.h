@@ -52,6 +52,7 @@ struct bad_input {
 	const void *argument; /* size bytes; NULL: value is the argument */
 	size_t size;
 	unsigned long value;
+	int source;       /* not 0: another ioctl, which fills in the argument first */
 	struct need need; /* else the row is left out */
 };
 
@@ -82,6 +83,17 @@ IOCTLS(IOCTL)
 #define TAKEN_IF(need_, name, scene_, what_, ...) \
 	{ BAD_ROW(INDEX_##name, scene_, 0, what_), BAD_ARGUMENT(argument_##name, __VA_ARGS__), \
 	  .need = need_ }
+/* The control: nothing is wrong, and it succeeds; with room for so many entries after the structure. */
+#define GOOD(name, scene_, ...) \
+	{ BAD_ROW(INDEX_##name, scene_, 0, "nothing wrong"), BAD_ARGUMENT(argument_##name, __VA_ARGS__) }
+#define GOOD_LIST(name, scene_, entry, count, ...) \
+	{ BAD_ROW(INDEX_##name, scene_, 0, "nothing wrong"), \
+	  .argument = &(const struct { argument_##name head; entry list[count]; }){ .head = __VA_ARGS__ }, \
+	  .size = sizeof(argument_##name) + (count) * sizeof(entry) }
+/* What the other ioctl has returned. */
+#define GOOD_AS(name, other, scene_, ...) \
+	{ BAD_ROW(INDEX_##name, scene_, 0, "what " #other " has returned"), \
+	  BAD_ARGUMENT(argument_##name, __VA_ARGS__), .source = INDEX_##other }
 /* An address in the argument's place. */
 #define BAD_ADDRESS(name, scene_, err_, what_, address) \
 	{ BAD_ROW(INDEX_##name, scene_, err_, what_), .value = (address) }
@@ -90,6 +102,8 @@ IOCTLS(IOCTL)
 #define RESULT(name, scene_) \
 	BAD_ADDRESSES(INDEX_##name, scene_), \
 	{ BAD_ROW(INDEX_##name, (scene_) | READ_ONLY, EFAULT, "memory that cannot be written"), \
+	  .argument = all_zeros, .size = sizeof(argument_##name) }, \
+	{ BAD_ROW(INDEX_##name, scene_, 0, "nothing wrong"), \
 	  .argument = all_zeros, .size = sizeof(argument_##name) }
 
 #define BAD_ROW(index, scene_, err_, what_) \
