@@ -72,7 +72,7 @@ CASE(bad_input, KVM_GET_EMULATED_CPUID, .contract = "bad_input.emulated_cpuid",
 		BAD(KVM_GET_EMULATED_CPUID, SYSTEM, E2BIG, "room for nothing", { .nent = 0 }),
 		BAD(KVM_GET_EMULATED_CPUID, SYSTEM, EINVAL, "less room than it says", { .nent = UINT_MAX }),
 		BAD_LIST(KVM_GET_EMULATED_CPUID, SYSTEM, EINVAL, "padding that is not 0",
-			 struct kvm_cpuid_entry2, { .nent = 1 }, { { .padding = { 1 } } }),
+			 ({ .nent = 1 }), struct kvm_cpuid_entry2, { .padding = { 1 } }),
 		GOOD_LIST(KVM_GET_EMULATED_CPUID, SYSTEM, struct kvm_cpuid_entry2, CPUID_ENTRIES_MAX, { .nent = CPUID_ENTRIES_MAX }));
 }
 
@@ -528,8 +528,8 @@ CASE(bad_input, KVM_SIGNAL_MSI, .contract = "bad_input.signal_msi", .needs = { C
 CASE(bad_input, KVM_SET_GSI_ROUTING, .contract = "bad_input.gsi_routing", .needs = { CAP(KVM_CAP_IRQ_ROUTING) })
 {
 #define BAD_ROUTE(what, ...)                                                                       \
-	BAD_LIST(KVM_SET_GSI_ROUTING, VM | IRQCHIP, EINVAL, what, struct kvm_irq_routing_entry,    \
-		 { .nr = 1 }, { __VA_ARGS__ })
+	BAD_LIST(KVM_SET_GSI_ROUTING, VM | IRQCHIP, EINVAL, what, ({ .nr = 1 }),                    \
+		 struct kvm_irq_routing_entry, __VA_ARGS__)
 	expect_bad_input(
 		ADDRESSES(KVM_SET_GSI_ROUTING, VM | IRQCHIP),
 		BAD(KVM_SET_GSI_ROUTING, VM | IRQCHIP, EINVAL, "flags", { .flags = 1 }),
@@ -546,8 +546,8 @@ CASE(bad_input, KVM_SET_GSI_ROUTING, .contract = "bad_input.gsi_routing", .needs
 			  { .type = KVM_IRQ_ROUTING_IRQCHIP, .u.irqchip = { .irqchip = KVM_IRQCHIP_IOAPIC, .pin = 24 } }),
 		BAD(KVM_SET_GSI_ROUTING, VM, EINVAL, "no in-kernel irqchip", {}),
 		BAD_LIST(KVM_SET_GSI_ROUTING, VM | SPLIT_IRQCHIP, EINVAL, "a pin of an IOAPIC that is not in the kernel",
-			 struct kvm_irq_routing_entry, { .nr = 1 },
-			 { { .type = KVM_IRQ_ROUTING_IRQCHIP, .u.irqchip.irqchip = KVM_IRQCHIP_IOAPIC } }),
+			 ({ .nr = 1 }), struct kvm_irq_routing_entry,
+			 { .type = KVM_IRQ_ROUTING_IRQCHIP, .u.irqchip.irqchip = KVM_IRQCHIP_IOAPIC }),
 		GOOD_LIST(KVM_SET_GSI_ROUTING, VM | IRQCHIP, struct kvm_irq_routing_entry, 1, { .nr = 0 }));
 }
 
@@ -766,9 +766,9 @@ CASE(bad_input, masked_pmu_event, .contract = "bad_input.masked_pmu_event", .nee
 {
 	expect_bad_input(
 		BAD_LIST(KVM_SET_PMU_EVENT_FILTER, VM, EINVAL, "a masked event with bit 36",
-			 __u64, { .nevents = 1, .flags = KVM_PMU_EVENT_FLAG_MASKED_EVENTS }, { 1ul << 36 }),
+			 ({ .nevents = 1, .flags = KVM_PMU_EVENT_FLAG_MASKED_EVENTS }), __u64, { 1ul << 36 }),
 		BAD_LIST(KVM_SET_PMU_EVENT_FILTER, VM, EINVAL, "a masked event with bit 54",
-			 __u64, { .nevents = 1, .flags = KVM_PMU_EVENT_FLAG_MASKED_EVENTS }, { 1ul << 54 }));
+			 ({ .nevents = 1, .flags = KVM_PMU_EVENT_FLAG_MASKED_EVENTS }), __u64, { 1ul << 54 }));
 }
 
 CASE(bad_input, KVM_X86_SET_MSR_FILTER, .contract = "bad_input.msr_filter", .needs = { CAP(KVM_CAP_X86_MSR_FILTER) })
@@ -1080,14 +1080,14 @@ CASE(bad_input, KVM_SET_CPUID2, .contract = "bad_input.set_cpuid", .needs = { CA
 {
 	expect_bad_input(
 		BAD_LIST(KVM_SET_CPUID2, VCPU | NEVER_RAN, EINVAL, "linear addresses of 47 bits",
-			 struct kvm_cpuid_entry2, { .nent = 1 }, { { .function = 0x80000008, .eax = 47 << 8 } }),
+			 ({ .nent = 1 }), struct kvm_cpuid_entry2, { .function = 0x80000008, .eax = 47 << 8 }),
 		ADDRESSES(KVM_SET_CPUID2, VCPU),
 		BAD(KVM_SET_CPUID2, VCPU, E2BIG, "257 entries", { .nent = CPUID_ENTRIES_MAX + 1 }),
 		BAD(KVM_SET_CPUID2, VCPU, E2BIG, "2^32 - 1 entries", { .nent = UINT_MAX }),
 		BAD(KVM_SET_CPUID2, VCPU, EFAULT, "fewer entries than it says", { .nent = CPUID_ENTRIES_MAX }),
 		BAD(KVM_SET_CPUID2, VCPU | CPUID, E2BIG, "257 entries", { .nent = CPUID_ENTRIES_MAX + 1 }),
 		BAD_LIST(KVM_SET_CPUID2, VCPU | CPUID, EINVAL, "another CPU than the vCPU has run as",
-			 struct kvm_cpuid_entry2, { .nent = 1 }, { { .function = 0 } }),
+			 ({ .nent = 1 }), struct kvm_cpuid_entry2, { .function = 0 }),
 		GOOD_LIST(KVM_SET_CPUID2, VCPU | NEVER_RAN, struct kvm_cpuid_entry2, 1, { .nent = 1 }));
 }
 

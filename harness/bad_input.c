@@ -172,6 +172,18 @@ static const struct kvm_fd *descriptor(struct stage *s, unsigned scene)
 	return scene & VCPU ? &s->vcpu->kvm_fd : &s->device;
 }
 
+static void *put_argument(char *room, const struct bad_input *row)
+{
+	char *rest = room + ROOM - row->rest_size, *start = rest - row->size;
+
+	memcpy(start, row->argument, row->size);
+	if (row->rest)
+		memcpy(rest, row->rest, row->rest_size);
+	else
+		memset(rest, 0, row->rest_size);
+	return start;
+}
+
 static int issue(struct stage *s, const struct bad_input *row)
 {
 	unsigned long arg = row->value;
@@ -180,8 +192,7 @@ static int issue(struct stage *s, const struct bad_input *row)
 	if (row->argument && ioctl_table[row->which].takes_number) {
 		memcpy(&arg, row->argument, sizeof arg);
 	} else if (row->argument) {
-		arg = (uintptr_t)s->room + ROOM - row->size;
-		memcpy((void *)arg, row->argument, row->size);
+		arg = (uintptr_t)put_argument(s->room, row);
 	}
 	if (row->source && kvm_ioctl(descriptor(s, row->scene), row->source, arg) < 0)
 		error("%s fails: %s", ioctl_table[row->source].name, strerror(errno));
@@ -193,23 +204,35 @@ static int issue(struct stage *s, const struct bad_input *row)
 	return result;
 }
 
-/* What was passed: a number, an address, or the bytes up to the last that is not 0. */
+/* Bytes up to the last that is not 0. */
+static void append_bytes(const void *data, size_t size, char *buf, size_t room)
+{
+	const unsigned char *bytes = data;
+	size_t len = size, used;
+
+	while (len > 1 && !bytes[len - 1])
+		len--;
+	append(buf, room, "%zu bytes: ", size);
+	used = strlen(buf);
+	describe_bytes(bytes, len, buf + used, room - used);
+	if (len < size)
+		append(buf, room, " and zeros");
+}
+
+/* What was passed: a number, an address, or bytes. */
 static const char *describe_argument(const struct bad_input *row, char *buf, size_t size)
 {
-	const unsigned char *bytes = row->argument;
-	size_t len = row->size;
-
-	if (!bytes) {
-		snprintf(buf, size, "0x%lx", row->value);
+	buf[0] = '\0';
+	if (!row->argument) {
+		append(buf, size, "0x%lx", row->value);
 	} else if (ioctl_table[row->which].takes_number) {
-		snprintf(buf, size, "0x%lx", *(const unsigned long *)row->argument);
+		append(buf, size, "0x%lx", *(const unsigned long *)row->argument);
 	} else {
-		while (len > 1 && !bytes[len - 1])
-			len--;
-		snprintf(buf, size, "%zu bytes: ", row->size);
-		describe_bytes(bytes, len, buf + strlen(buf), size - strlen(buf));
-		if (len < row->size)
-			append(buf, size, " and zeros");
+		append_bytes(row->argument, row->size, buf, size);
+		if (row->rest) {
+			append(buf, size, ", then ");
+			append_bytes(row->rest, row->rest_size, buf, size);
+		}
 	}
 	return buf;
 }

@@ -52,6 +52,8 @@ struct bad_input {
 	const void *argument; /* size bytes; NULL: value is the argument */
 	size_t size;
 	unsigned long value;
+	const void *rest; /* of a list, after the structure; NULL: zeros */
+	size_t rest_size;
 	int source;       /* not 0: another ioctl, which fills in the argument first */
 	struct need need; /* else the row is left out */
 };
@@ -72,11 +74,12 @@ IOCTLS(IOCTL)
 #define BAD_IF(need_, name, scene_, err_, what_, ...) \
 	{ BAD_ROW(INDEX_##name, scene_, err_, what_), BAD_ARGUMENT(argument_##name, __VA_ARGS__), \
 	  .need = need_ }
-/* With one entry after the structure: BAD_LIST(…, struct kvm_cpuid_entry2, { .nent = 1 }, { { … } }). */
-#define BAD_LIST(name, scene_, err_, what_, entry, ...) \
+/* With an entry after the structure: BAD_LIST(…, ({ .nent = 1 }), struct kvm_cpuid_entry2, { … }). */
+#define BAD_LIST(name, scene_, err_, what_, head, entry, ...) \
 	{ BAD_ROW(INDEX_##name, scene_, err_, what_), \
-	  .argument = &(const struct { argument_##name head; entry list[1]; }){ __VA_ARGS__ }, \
-	  .size = sizeof(argument_##name) + sizeof(entry) }
+	  BAD_ARGUMENT(argument_##name, WITHOUT_PARENTHESES head), \
+	  .rest = &(const entry)__VA_ARGS__, .rest_size = sizeof(entry) }
+#define WITHOUT_PARENTHESES(...) __VA_ARGS__
 /* It is taken, although one might think otherwise. */
 #define TAKEN(name, scene_, what_, ...) \
 	{ BAD_ROW(INDEX_##name, scene_, 0, what_), BAD_ARGUMENT(argument_##name, __VA_ARGS__) }
@@ -88,8 +91,7 @@ IOCTLS(IOCTL)
 	{ BAD_ROW(INDEX_##name, scene_, 0, "nothing wrong"), BAD_ARGUMENT(argument_##name, __VA_ARGS__) }
 #define GOOD_LIST(name, scene_, entry, count, ...) \
 	{ BAD_ROW(INDEX_##name, scene_, 0, "nothing wrong"), \
-	  .argument = &(const struct { argument_##name head; entry list[count]; }){ .head = __VA_ARGS__ }, \
-	  .size = sizeof(argument_##name) + (count) * sizeof(entry) }
+	  BAD_ARGUMENT(argument_##name, __VA_ARGS__), .rest_size = (count) * sizeof(entry) }
 /* What the other ioctl has returned. */
 #define GOOD_AS(name, other, scene_, ...) \
 	{ BAD_ROW(INDEX_##name, scene_, 0, "what " #other " has returned"), \
