@@ -330,7 +330,8 @@ CASE(bad_input, KVM_PRE_FAULT_MEMORY, .contract = "bad_input.pre_fault",
 		BAD(KVM_PRE_FAULT_MEMORY, VCPU, EINVAL, "size 0", { .size = 0 }),
 		BAD(KVM_PRE_FAULT_MEMORY, VCPU, EINVAL, "a size that is no number of pages", { .size = 0x1001 }),
 		BAD(KVM_PRE_FAULT_MEMORY, VCPU, EINVAL, "a GPA inside a page", { .gpa = 1, .size = 0x1000 }),
-		BAD(KVM_PRE_FAULT_MEMORY, VCPU, EINVAL, "an end above 2^64", { .gpa = -0x1000ul, .size = 0x2000 }));
+		BAD(KVM_PRE_FAULT_MEMORY, VCPU, EINVAL, "an end above 2^64", { .gpa = -0x1000ul, .size = 0x2000 }),
+		GOOD(KVM_PRE_FAULT_MEMORY, VCPU, { .gpa = 0, .size = 0x1000 }));
 }
 
 CASE(bad_input, KVM_SET_TSS_ADDR, .contract = "bad_input.tss_addr", .needs = { CAP(KVM_CAP_SET_TSS_ADDR) })
@@ -598,7 +599,7 @@ CASE(bad_input, KVM_SET_CLOCK, .contract = "bad_input.set_clock", .needs = { CAP
 CASE(bad_input, KVM_GET_TSC_KHZ, .contract = "bad_input.ignored_argument", .needs = { CAP(KVM_CAP_GET_TSC_KHZ) })
 {
 	expect_bad_input(
-		TAKEN_IF(CAP(KVM_CAP_VM_TSC_CONTROL), KVM_GET_TSC_KHZ, VM, "an argument", { -1ul }),
+		TAKEN(KVM_GET_TSC_KHZ, VM, "an argument", { -1ul }),
 		TAKEN(KVM_GET_TSC_KHZ, VCPU, "an argument", { -1ul }));
 }
 
@@ -608,6 +609,7 @@ CASE(bad_input, KVM_SET_TSC_KHZ, .contract = "bad_input.tsc_khz", .needs = { CAP
 		BAD_IF(KERNEL(6, 17), KVM_SET_TSC_KHZ, VM, EINVAL, "a vCPU there already", { 1000000 }),
 		BAD_IF(CAP(KVM_CAP_VM_TSC_CONTROL), KVM_SET_TSC_KHZ, VM | NO_VCPU, EINVAL, "a frequency that no CPU scales to", { UINT_MAX }),
 		BAD_IF(CAP(KVM_CAP_TSC_CONTROL), KVM_SET_TSC_KHZ, VCPU, EINVAL, "a frequency that no CPU scales to", { UINT_MAX }),
+		TAKEN(KVM_SET_TSC_KHZ, VM | NO_VCPU, "0, for the host's frequency", { 0 }),
 		TAKEN(KVM_SET_TSC_KHZ, VCPU, "0, for the host's frequency", { 0 }));
 }
 
@@ -1166,7 +1168,8 @@ CASE(bad_input, KVM_SET_NESTED_STATE, .contract = "bad_input.set_nested_state", 
 		BAD_STATE("an unknown flag", { .size = sizeof(struct kvm_nested_state), .flags = 1 << 15 }),
 		BAD_STATE("a pending entry without guest mode",
 			  { .size = sizeof(struct kvm_nested_state), .flags = KVM_STATE_NESTED_RUN_PENDING }),
-		BAD_STATE("an unknown format", { .size = sizeof(struct kvm_nested_state), .format = 99 }));
+		BAD_STATE("an unknown format", { .size = sizeof(struct kvm_nested_state), .format = 99 }),
+		GOOD_AS(KVM_SET_NESTED_STATE, KVM_GET_NESTED_STATE, VCPU, { .size = sizeof(struct kvm_nested_state) }));
 }
 
 CASE(bad_input, KVM_ENABLE_CAP, .contract = "bad_input.enable_cap")

@@ -83,9 +83,6 @@ IOCTLS(IOCTL)
 /* It is taken, although one might think otherwise. */
 #define TAKEN(name, scene_, what_, ...) \
 	{ BAD_ROW(INDEX_##name, scene_, 0, what_), BAD_ARGUMENT(argument_##name, __VA_ARGS__) }
-#define TAKEN_IF(need_, name, scene_, what_, ...) \
-	{ BAD_ROW(INDEX_##name, scene_, 0, what_), BAD_ARGUMENT(argument_##name, __VA_ARGS__), \
-	  .need = need_ }
 /* The control: nothing is wrong, and it succeeds; with room for so many entries after the structure. */
 #define GOOD(name, scene_, ...) \
 	{ BAD_ROW(INDEX_##name, scene_, 0, "nothing wrong"), BAD_ARGUMENT(argument_##name, __VA_ARGS__) }
