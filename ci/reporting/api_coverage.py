@@ -114,6 +114,17 @@ def table(measured: dict[str, Any], why: dict[tuple[str, str], str]) -> list[str
     return lines
 
 
+def dump(measured: dict[str, Any]) -> str:
+    """JSON with a line for each item, so that a change is a line in a diff."""
+    def block(name: str, lines: list[str], ends: str) -> str:
+        return f' "{name}": {ends[0]}\n' + ",\n".join(f"  {line}" for line in lines) + f"\n {ends[1]}"
+
+    blocks = [f' "schema": {measured["schema"]}', block("runs", [json.dumps(run) for run in measured["runs"]], "[]")]
+    blocks += [block(kind, [f"{json.dumps(name)}: {json.dumps(results)}" for name, results in measured[kind].items()], "{}")
+               for kind in NAMES]
+    return "{\n" + ",\n".join(blocks) + "\n}\n"
+
+
 def check() -> int:
     found = problems(json.loads(MEASURED.read_text()), reasons())
     print("\n".join(found), end="\n" if found else "")
@@ -126,7 +137,7 @@ def command(args: argparse.Namespace) -> int:
     if not args.runs:
         raise ReportError("coverage of what? Name a run: a directory, or an archive of one")
     measured = measure([runs.load(run) for run in args.runs])
-    text = json.dumps(measured, indent=1) + "\n"
+    text = dump(measured)
     if args.write:
         MEASURED.write_text(text)
     sys.stdout.write(text if args.json else "\n".join(table(measured, reasons())) + "\n")
