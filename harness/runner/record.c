@@ -168,18 +168,22 @@ static json_t *exit_counts(const struct evidence *e)
 	return object;
 }
 
+/* A case that went wild may have left any number there. */
 static json_t *used_capabilities(const struct evidence *e)
 {
-	static const char *const uses[] = { "unused", "needed", "refused", "enabled" };
+	static const char *const uses[] = {
+		[CAP_NEEDED] = "needed",
+		[CAP_REFUSED] = "refused",
+		[CAP_ENABLED] = "enabled",
+	};
 	json_t *object = json_object();
 
 	for (uint32_t cap = 0; cap < EVIDENCE_CAPS; cap++) {
-		const char *name = e->caps[cap] ? capability_name(cap) : NULL;
+		const char *use = e->caps[cap] < COUNT(uses) ? uses[e->caps[cap]] : NULL;
+		const char *name = use ? capability_name(cap) : NULL;
 
 		if (name)
-			json_object_set_new(
-				object, name,
-				json_string(uses[e->caps[cap] < COUNT(uses) ? e->caps[cap] : 0]));
+			json_object_set_new(object, name, json_string(use));
 	}
 	return object;
 }
