@@ -980,8 +980,7 @@ CASE(bad_input, KVM_INTERRUPT, .contract = "bad_input.interrupt")
 		BAD(KVM_INTERRUPT, VCPU | IRQCHIP, ENXIO, "a PIC in the kernel", { .irq = 0x20 }),
 		BAD(KVM_INTERRUPT, VCPU | IRQCHIP, EINVAL, "vector 256, and a PIC in the kernel", { .irq = 256 }),
 		TAKEN(KVM_INTERRUPT, VCPU | SPLIT_IRQCHIP, "an interrupt while they are disabled", { .irq = 0x20 }),
-		BAD(KVM_INTERRUPT, VCPU | SPLIT_IRQCHIP, EEXIST, "another interrupt before the first is taken", { .irq = 0x21 }),
-		GOOD(KVM_INTERRUPT, VCPU, { .irq = 0x20 }));
+		BAD(KVM_INTERRUPT, VCPU | SPLIT_IRQCHIP, EEXIST, "another interrupt before the first is taken", { .irq = 0x21 }));
 }
 
 CASE(bad_input, KVM_NMI, .contract = "bad_input.ignored_argument", .needs = { CAP(KVM_CAP_USER_NMI) })

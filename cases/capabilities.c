@@ -9,6 +9,8 @@
 #include <limits.h>
 #include <unistd.h>
 
+#define RING_SIZE 0x10000 /* bytes; api.rst, KVM_CAP_DIRTY_LOG_RING recommends 4096 entries */
+
 /* The rows are tables. */
 /* clang-format off */
 
@@ -48,7 +50,7 @@ CASE(capabilities, flags_of_the_dirty_ring, .contract = "enable_cap.flags_of_the
 {
 	expect_bad_input(
 		TAKEN(KVM_ENABLE_CAP, VM | NO_VCPU, "flags for KVM_CAP_DIRTY_LOG_RING",
-		      { .cap = KVM_CAP_DIRTY_LOG_RING, .flags = 1, .args = { 0x1000 } }));
+		      { .cap = KVM_CAP_DIRTY_LOG_RING, .flags = 1, .args = { RING_SIZE } }));
 }
 
 CASE(capabilities, split_irqchip, .contract = "enable_cap.split_irqchip", .needs = { CAP(KVM_CAP_SPLIT_IRQCHIP) })
@@ -200,9 +202,9 @@ CASE(capabilities, dirty_log_ring, .contract = "enable_cap.dirty_log_ring", .nee
 		BAD_CAP(KVM_CAP_DIRTY_LOG_RING, VM | NO_VCPU, EINVAL, "a size that is no power of two", 0x3000),
 		BAD_CAP(KVM_CAP_DIRTY_LOG_RING, VM | NO_VCPU, EINVAL, "half a page", 0x800),
 		BAD_CAP(KVM_CAP_DIRTY_LOG_RING, VM | NO_VCPU, E2BIG, "a size above the limit", 1ul << 31),
-		BAD_CAP(KVM_CAP_DIRTY_LOG_RING, VM, EINVAL, "a vCPU there already", 0x1000),
-		TAKEN_CAP(KVM_CAP_DIRTY_LOG_RING, VM | NO_VCPU, "a page", 0x1000),
-		BAD_CAP(KVM_CAP_DIRTY_LOG_RING, VM | NO_VCPU, EINVAL, "a second time", 0x1000));
+		BAD_CAP(KVM_CAP_DIRTY_LOG_RING, VM, EINVAL, "a vCPU there already", RING_SIZE),
+		TAKEN_CAP(KVM_CAP_DIRTY_LOG_RING, VM | NO_VCPU, "4096 entries", RING_SIZE),
+		BAD_CAP(KVM_CAP_DIRTY_LOG_RING, VM | NO_VCPU, EINVAL, "a second time", RING_SIZE));
 }
 
 CASE(capabilities, hyperv_synic2, .contract = "enable_cap.hyperv_synic2", .needs = { CAP(KVM_CAP_HYPERV_SYNIC2) })

@@ -424,7 +424,7 @@ CASE(lifetime, dirty_rings_are_shared_and_not_executable, .contract = "mapping.d
 	struct vm *vm = vm_create();
 	struct vcpu *vcpu;
 
-	enable_cap(vm, KVM_CAP_DIRTY_LOG_RING, 0x1000);
+	enable_cap(vm, KVM_CAP_DIRTY_LOG_RING, 0x10000);
 	vcpu = vcpu_create(vm, 0);
 	must_map_page(vcpu, KVM_DIRTY_LOG_PAGE_OFFSET);
 	expect(map_page(vcpu, KVM_DIRTY_LOG_PAGE_OFFSET, PROT_READ, MAP_PRIVATE) == MAP_FAILED &&
