@@ -128,6 +128,10 @@ baselines: $(BUILD)/kvmspec ## run the cases, and make the committed baselines o
 check-baseline: ## compare the last run with its baseline (OUT= another one)
 	@ci/report baseline check $(if $(OUT),'$(OUT)')
 
+# Of the latest run, unless RUNS names others; WRITE=1 commits what they reached together.
+api-coverage: ## what of KVM's API runs have reached, and how: RUNS='results/latest ...'
+	@ci/report coverage $(or $(RUNS),results/latest) $(if $(JSON),--json) $(if $(WRITE),--write)
+
 mutants: $(BUILD)/kvmspec ## put faults into KVM, and see which cases catch them: MUTANTS='kick_lost'
 	@ci/mutants run $(LAB_OPTIONS) $(if $(OUT),--out='$(OUT)') $(if $(FILTER),--cases='$(FILTER)') $(MUTANTS)
 
@@ -188,7 +192,7 @@ help: ## show this
 		V=1 'print the commands' \
 		'CC= CFLAGS=' 'the compiler and its options'
 
-.PHONY: all deps check test list lab matrix compare baselines check-baseline mutants bisect doctor stress \
+.PHONY: all deps check test list lab matrix api-coverage compare baselines check-baseline mutants bisect doctor stress \
 	latency bench lint install clean help
 
 include harness/tests/tests.mk

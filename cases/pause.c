@@ -30,7 +30,7 @@ static void expect_still(volatile uint32_t *counter)
 /* How often KVM_RUN has failed with EINTR, whatever the run loop made of it. */
 static unsigned interruptions(void)
 {
-	return __atomic_load_n(&evidence->ioctls[INDEX_KVM_RUN][EINTR], __ATOMIC_ACQUIRE);
+	return __atomic_load_n(&evidence->ioctls[PAIR_KVM_RUN][EINTR], __ATOMIC_ACQUIRE);
 }
 
 /* Paused: nothing that the guest could change changes. */

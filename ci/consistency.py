@@ -107,6 +107,14 @@ def check_vmms(kvmspec: str, cases: list[tuple[str, str, str]]) -> None:
             problems.append(f"{where}: the minimum {minimum!r} is neither - nor a capability's")
 
 
+def check_bad_input(cases: list[tuple[str, str, str]]) -> None:
+    """Every ioctl has its table of bad input."""
+    names = {case for case, _, _ in cases}
+    for ioctl in re.findall(r"IOCTL\((KVM_\w+),", (TOP / "harness/x86/ioctls.h").read_text()):
+        if f"bad_input/{ioctl}" not in names:
+            problems.append(f"cases/bad_input.c: there is no case {ioctl}: what does this ioctl refuse?")
+
+
 def check_range(where: str, text: str) -> None:
     """As harness/runner/catalogue.c reads it."""
     if not KERNEL_RANGE.fullmatch(text):
@@ -142,6 +150,7 @@ def main() -> int:
     check_kernel_log()
     check_kick_limits(cases)
     check_vmms(sys.argv[1], cases)
+    check_bad_input(cases)
     check_layout(tracked_files())
     print("\n".join(problems))
     return 1 if problems else 0

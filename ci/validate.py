@@ -118,8 +118,10 @@ RECORD: dict[str, tuple[bool, Check]] = {
     "measurements": (False, list_of(measurement)),
     "kvm_runs": (True, count),
     "ioctls": (True, object_of(r"KVM_\w+", object_of(r"ok|E\w+|errno -?\d+|other", count))),
+    "shared_ioctls": (True, object_of(r"(system|vm|vcpu|device) KVM_\w+",
+                                      object_of(r"ok|E\w+|errno -?\d+|other", count))),
     "exits": (True, object_of(r"KVM_EXIT_(\w+|#\d+)|other", count)),
-    "capabilities": (True, object_of(r"KVM_CAP_\w+", lambda use: use in ("needed", "enabled"))),
+    "capabilities": (True, object_of(r"KVM_CAP_\w+", lambda use: use in ("needed", "refused", "enabled"))),
 }
 
 HOST: dict[str, tuple[bool, Check]] = {

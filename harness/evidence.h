@@ -73,6 +73,7 @@ struct measurement {
 enum cap_use {
 	CAP_UNUSED,
 	CAP_NEEDED,  /* it runs because the host has it */
+	CAP_REFUSED, /* KVM_ENABLE_CAP failed */
 	CAP_ENABLED, /* KVM_ENABLE_CAP succeeded */
 };
 
@@ -116,7 +117,7 @@ struct evidence {
 	struct measurement measurements[EVIDENCE_MEASUREMENTS];
 
 	/* How often each ioctl returned success (0) and each errno; saturating. */
-	uint16_t ioctls[IOCTL_COUNT][EVIDENCE_ERRNOS];
+	uint16_t ioctls[PAIR_COUNT][EVIDENCE_ERRNOS];
 	uint16_t exit_reasons[EVIDENCE_REASONS]; /* how often KVM_RUN returned each; saturating */
 	uint8_t caps[EVIDENCE_CAPS];             /* enum cap_use */
 };

@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-struct host host = { .kvm.kvm_fd = { .fd = -1 } };
+struct host host = { .kvm.kvm_fd = { .fd = -1, .kind = FD_SYSTEM } };
 
 static char problem[512];
 

@@ -13,8 +13,13 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+/* clang-format off */
+#define TAKES_NUMBER(type) _Generic((type)0, unsigned long: true, default: false)
+/* clang-format on */
+
 const struct ioctl_info ioctl_table[IOCTL_COUNT] = {
-#define IOCTL(name, kinds, type) [INDEX_##name] = { #name, name },
+#define IOCTL(name, kinds, type)                                                                   \
+	[INDEX_##name] = { #name, name, kinds, PAIR_##name, TAKES_NUMBER(type) },
 	IOCTLS(IOCTL)
 #undef IOCTL
 };
@@ -22,11 +27,28 @@ const struct ioctl_info ioctl_table[IOCTL_COUNT] = {
 static struct evidence nobody_reads_this;
 struct evidence *evidence = &nobody_reads_this;
 
-static void record(enum ioctl_index which, unsigned long arg, int err)
+/* A descriptor that no harness made says nothing of its kind: then it is the ioctl's first. */
+static unsigned kind_of(const struct kvm_fd *fd, enum ioctl_index which)
 {
-	evidence_count(&evidence->ioctls[which][err < EVIDENCE_ERRNOS ? err : EVIDENCE_ERRNOS - 1]);
-	if (which == INDEX_KVM_ENABLE_CAP && err == 0) /* so there is something at arg */
-		evidence_cap(((const struct kvm_enable_cap *)arg)->cap, CAP_ENABLED);
+	unsigned kinds = ioctl_table[which].kinds;
+
+	return fd->kind & kinds ? fd->kind : kinds & -kinds;
+}
+
+/* KVM has read what it is to enable, unless it could not, or would not for this process. */
+static void record_cap(const struct kvm_enable_cap *cap, int err)
+{
+	if (err != EFAULT && err != EIO)
+		evidence_cap(cap->cap, err ? CAP_REFUSED : CAP_ENABLED);
+}
+
+static void record(const struct kvm_fd *fd, enum ioctl_index which, unsigned long arg, int err)
+{
+	unsigned pair = ioctl_pair(which, kind_of(fd, which));
+
+	evidence_count(&evidence->ioctls[pair][err < EVIDENCE_ERRNOS ? err : EVIDENCE_ERRNOS - 1]);
+	if (which == INDEX_KVM_ENABLE_CAP)
+		record_cap((const struct kvm_enable_cap *)arg, err);
 }
 
 /* The kernel's log names threads: the runner must know whose they are. */
@@ -53,7 +75,7 @@ int kvm_ioctl(const struct kvm_fd *fd, enum ioctl_index which, unsigned long arg
 
 	if (result < 0)
 		result = -errno;
-	record(which, arg, result < 0 ? -result : 0);
+	record(fd, which, arg, result < 0 ? -result : 0);
 	if (__builtin_expect(is_traced, false))
 		trace_ioctl(fd, which, arg, result);
 	return result;

@@ -14,11 +14,14 @@
 #include "kvm_compat.h"
 #include "x86/ioctls.h"
 
+#include <stdbool.h>
+
 enum fd_kind { FD_SYSTEM = 1, FD_VM = 2, FD_VCPU = 4, FD_DEVICE = 8 };
 
 /* A KVM file descriptor; the first member of struct vm, struct vcpu, … */
 struct kvm_fd {
 	int fd;
+	enum fd_kind kind; /* what x() says it is */
 };
 
 enum ioctl_index {
@@ -26,6 +29,19 @@ enum ioctl_index {
 	IOCTLS(IOCTL)
 #undef IOCTL
 		IOCTL_COUNT
+};
+
+/* A pair of ioctl and kind of file descriptor: those of an ioctl stand together, by kind. */
+#define HAS_KIND(kinds, kind) (((kinds) & (kind)) != 0)
+#define COUNT_KINDS(kinds)                                                                         \
+	(HAS_KIND(kinds, FD_SYSTEM) + HAS_KIND(kinds, FD_VM) + HAS_KIND(kinds, FD_VCPU) +          \
+	 HAS_KIND(kinds, FD_DEVICE))
+enum ioctl_pair {
+#define IOCTL(name, kinds, type)                                                                   \
+	PAIR_##name, LAST_PAIR_##name = PAIR_##name + COUNT_KINDS(kinds) - 1,
+	IOCTLS(IOCTL)
+#undef IOCTL
+		PAIR_COUNT
 };
 
 enum {
@@ -44,11 +60,20 @@ IOCTLS(IOCTL)
 #undef IOCTL
 
 struct ioctl_info {
-	const char *name; /* "KVM_RUN" */
-	unsigned long nr; /* KVM_RUN */
+	const char *name;  /* "KVM_RUN" */
+	unsigned long nr;  /* KVM_RUN */
+	unsigned kinds;    /* of file descriptors that take it: enum fd_kind */
+	unsigned pair;     /* the first of its pairs */
+	bool takes_number; /* or nothing; else its argument is an address */
 };
 
 extern const struct ioctl_info ioctl_table[IOCTL_COUNT];
+
+/* The pair of the ioctl and one of its kinds. */
+static inline unsigned ioctl_pair(enum ioctl_index which, unsigned kind)
+{
+	return ioctl_table[which].pair + COUNT_KINDS(ioctl_table[which].kinds & (kind - 1));
+}
 
 /*
  * Issues the ioctl and records what it returned. Returns its result, or -errno.

@@ -3,6 +3,7 @@
 #ifndef KVMSPEC_H
 #define KVMSPEC_H
 
+#include "bad_input.h"
 #include "case.h"
 #include "evidence.h"
 #include "expect.h"

@@ -43,7 +43,7 @@ struct vm *vm_create(void)
 {
 	struct vm *vm = must_alloc(sizeof *vm);
 
-	vm->kvm_fd = (struct kvm_fd){ .fd = x(&host.kvm, KVM_CREATE_VM) };
+	vm->kvm_fd = (struct kvm_fd){ .fd = x(&host.kvm, KVM_CREATE_VM), .kind = FD_VM };
 	if (host.has_tss_addr) /* required on Intel (api.rst, KVM_SET_TSS_ADDR); others ignore it */
 		x(vm, KVM_SET_TSS_ADDR, TSS_ADDR);
 	return vm;
@@ -78,7 +78,7 @@ struct vcpu *vcpu_create(struct vm *vm, unsigned id)
 		error("more than %d vCPUs", VCPUS_MAX);
 	vcpu->vm = vm;
 	vcpu->id = id;
-	vcpu->kvm_fd = (struct kvm_fd){ .fd = x(vm, KVM_CREATE_VCPU, id) };
+	vcpu->kvm_fd = (struct kvm_fd){ .fd = x(vm, KVM_CREATE_VCPU, id), .kind = FD_VCPU };
 	vcpu->run = must_map(host.run_size, MAP_SHARED, vcpu->kvm_fd.fd);
 	vm->vcpus[vm->vcpu_count] = vcpu;
 	__atomic_store_n(&vm->vcpu_count, vm->vcpu_count + 1, __ATOMIC_RELEASE);

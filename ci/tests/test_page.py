@@ -44,7 +44,7 @@ LAB = {"lab": {"run_again": "make lab KERNEL=6.1"}}
 
 def record(case: str, verdict: str = "pass", contract: str = "signals.eintr", **more: Any) -> dict[str, Any]:
     return {"schema": 1, "case": case, "verdict": verdict, "seconds": 0.1, "at": "cases/x.c:1",
-            "contract": contract, "kvm_runs": 1, "ioctls": {}, "exits": {}, "capabilities": {}} | more
+            "contract": contract, "kvm_runs": 1, "ioctls": {}, "shared_ioctls": {}, "exits": {}, "capabilities": {}} | more
 
 
 FAILURE = {"expected": "KVM_EXIT_HLT", "got": "KVM_EXIT_SHUTDOWN", "explanation": ["It shut down.", "Twice."],

@@ -9,6 +9,8 @@
 
 const char *verdict_name(enum verdict verdict)
 {
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
 	static const char *const names[] = {
 		[VERDICT_RUNNING] = "error", [VERDICT_PASS] = "pass",   [VERDICT_FAIL] = "fail",
 		[VERDICT_SKIP] = "skip",     [VERDICT_KNOWN] = "known", [VERDICT_ERROR] = "error",
@@ -105,25 +107,50 @@ static json_t *last_exits(const struct evidence *e)
 	return array;
 }
 
-static json_t *ioctl_results(const struct evidence *e)
+/* Adds what the pair of ioctl and kind of descriptor returned, and how often. */
+static void add_results(json_t *object, const char *name, const uint16_t *counts)
 {
+	json_t *results = json_object_get(object, name);
+
+	for (int err = 0; err < EVIDENCE_ERRNOS; err++) {
+		const char *key;
+
+		if (!counts[err])
+			continue;
+		if (!results) {
+			results = json_object();
+			json_object_set_new(object, name, results);
+		}
+		key = err == 0 ? "ok" : err == EVIDENCE_ERRNOS - 1 ? "other" : errno_name(err);
+		json_object_set_new(results, key,
+				    json_integer(json_integer_value(json_object_get(results, key)) +
+						 counts[err]));
+	}
+}
+
+/* Of each ioctl; or of those that several kinds of descriptors take, kind by kind. */
+static json_t *ioctl_results(const struct evidence *e, bool by_kind)
+{
+	static const struct {
+		enum fd_kind kind;
+		const char *name;
+	} kinds[] = { { FD_SYSTEM, "system" },
+		      { FD_VM, "vm" },
+		      { FD_VCPU, "vcpu" },
+		      { FD_DEVICE, "device" } };
 	json_t *object = json_object();
 
-	for (size_t i = 0; i < IOCTL_COUNT; i++) {
-		json_t *results = NULL;
+	for (enum ioctl_index i = 0; i < IOCTL_COUNT; i++) {
+		const struct ioctl_info *info = &ioctl_table[i];
+		char name[80];
 
-		for (int err = 0; err < EVIDENCE_ERRNOS; err++) {
-			if (!e->ioctls[i][err])
+		for (size_t k = 0; k < COUNT(kinds); k++) {
+			if (!(info->kinds & kinds[k].kind) ||
+			    (by_kind && info->kinds == kinds[k].kind))
 				continue;
-			if (!results) {
-				results = json_object();
-				json_object_set_new(object, ioctl_table[i].name, results);
-			}
-			json_object_set_new(results,
-					    err == 0                     ? "ok"
-					    : err == EVIDENCE_ERRNOS - 1 ? "other"
-									 : errno_name(err),
-					    json_integer(e->ioctls[i][err]));
+			snprintf(name, sizeof name, "%s%s%s", by_kind ? kinds[k].name : "",
+				 by_kind ? " " : "", info->name);
+			add_results(object, name, e->ioctls[ioctl_pair(i, kinds[k].kind)]);
 		}
 	}
 	return object;
@@ -141,17 +168,22 @@ static json_t *exit_counts(const struct evidence *e)
 	return object;
 }
 
+/* A case that went wild may have left any number there. */
 static json_t *used_capabilities(const struct evidence *e)
 {
+	static const char *const uses[] = {
+		[CAP_NEEDED] = "needed",
+		[CAP_REFUSED] = "refused",
+		[CAP_ENABLED] = "enabled",
+	};
 	json_t *object = json_object();
 
 	for (uint32_t cap = 0; cap < EVIDENCE_CAPS; cap++) {
-		const char *name = e->caps[cap] ? capability_name(cap) : NULL;
+		const char *use = e->caps[cap] < COUNT(uses) ? uses[e->caps[cap]] : NULL;
+		const char *name = use ? capability_name(cap) : NULL;
 
 		if (name)
-			json_object_set_new(
-				object, name,
-				json_string(e->caps[cap] == CAP_NEEDED ? "needed" : "enabled"));
+			json_object_set_new(object, name, json_string(use));
 	}
 	return object;
 }
@@ -286,7 +318,8 @@ json_t *make_record(const struct run *run, const struct planned *planned,
 	if (e->measurement_count)
 		json_object_set_new(record, "measurements", measurements(e));
 	json_object_set_new(record, "kvm_runs", json_integer(e->exit_count));
-	json_object_set_new(record, "ioctls", ioctl_results(e));
+	json_object_set_new(record, "ioctls", ioctl_results(e, false));
+	json_object_set_new(record, "shared_ioctls", ioctl_results(e, true));
 	json_object_set_new(record, "exits", exit_counts(e));
 	json_object_set_new(record, "capabilities", used_capabilities(e));
 	return record;

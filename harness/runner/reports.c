@@ -273,6 +273,7 @@ void reports_add(struct run *run, json_t *record)
 	area_add(run, area_of(json_string_value(json_object_get(record, "case"))));
 	/* only cases.jsonl has them; every fork copies our memory */
 	json_object_del(record, "ioctls");
+	json_object_del(record, "shared_ioctls");
 	json_object_del(record, "exits");
 	json_object_del(record, "capabilities");
 	flush(run, tap, "report.tap");

@@ -65,6 +65,18 @@ FAILURES = {
         "memory at GPA 0x401 holds 01 02", "it holds 00 00", "end", "KVM_EXIT_HLT"),
     "assertions/expect_run_report": (
         "KVM_EXIT_IO out port 0x4b0 size 4 count 1 value 0x1234", IO, ..., ...),
+    "bad_input/is_taken": (
+        "KVM_GET_MP_STATE on a vCPU, with nothing wrong, fails with EINVAL",
+        "it succeeds and returns 0, given 4 bytes: 07 and zeros", ..., ...),
+    "bad_input/fails_with_another_errno": (
+        "KVM_CREATE_IRQCHIP on a VM that has a split irqchip and no vCPU, with an irqchip, fails with EINVAL",
+        "it fails with EEXIST (File exists), given 0x12", ..., None),
+    "bad_input/is_not_taken": (
+        "KVM_GET_REGS on a vCPU, with an address that is not mapped, succeeds",
+        "it fails with EFAULT (Bad address), given 0x800", ..., None),
+    "bad_input/stops_the_guest": (
+        "after KVM_SET_GUEST_DEBUG on a vCPU, with single steps, the guest reports 0x1",
+        re.compile("^KVM_EXIT_DEBUG"), ..., re.compile("^KVM_EXIT_DEBUG")),
     "endings/fails_and_is_killed": ("the sky is blue", "it is grey", None, None),
     "endings/fails": ("the sky is blue", "it is grey", None, None),
     "diagnoses/triple_fault": ("KVM_EXIT_HLT", "KVM_EXIT_SHUTDOWN", ..., "KVM_EXIT_SHUTDOWN"),
@@ -137,6 +149,7 @@ OTHERS = {
         "error", ..., "cases/kick_limits.tsv has no row for fixture.no_number on this host, or no "
         "number there"),
     "latency/measures_too_often": ("error", ..., "more than 16 measurements"),
+    "bad_input/is_for_no_host": ("skip", HERE, "needs 0x7ffffff; this host answers 0"),
     "needs/a_capability": ("skip", CASE, "needs KVM_CAP_OF_NO_HOST; this host answers 0"),
     "needs/bits_of_a_capability": ("skip", CASE, re.compile(
         "needs KVM_CAP_NR_MEMSLOTS with bits 0x40000000; this host answers 0x[0-9a-f]+$")),
@@ -281,17 +294,23 @@ class Fixtures(unittest.TestCase):
         self.assertEqual(ioctls["KVM_GET_REGS"], {"EFAULT": 1})
         self.assertEqual(ioctls["KVM_CREATE_VM"], {"ok": 1})
 
+    def test_ioctls_of_several_kinds_of_descriptors_are_counted_by_kind(self):
+        shared = self.results.by_case["needs/are_met_and_used"]["shared_ioctls"]
+        self.assertEqual(shared["vm KVM_ENABLE_CAP"], {"ok": 1, "EINVAL": 1})
+        self.assertEqual(set(shared), {"system KVM_CHECK_EXTENSION", "vm KVM_ENABLE_CAP"})
+
     def test_exits_are_counted_by_reason(self):
         exits = {case: self.results.by_case[f"assertions/expect_run_{case}"]["exits"]
                  for case in ("text_but_it_ends", "errno_but_another")}
         self.assertEqual(exits, {"text_but_it_ends": {"KVM_EXIT_IO": 13, "KVM_EXIT_HLT": 1},
                                  "errno_but_another": {}})
 
-    def test_capabilities_are_those_needed_or_enabled(self):
+    def test_capabilities_are_those_needed_refused_or_enabled(self):
         capabilities = {case: self.results.by_case[f"needs/{case}"]["capabilities"]
                         for case in ("are_met_and_used", "are_met", "more_of_a_capability")}
         self.assertEqual(capabilities, {
-            "are_met_and_used": {"KVM_CAP_DISABLE_QUIRKS": "enabled", "KVM_CAP_USER_MEMORY": "needed"},
+            "are_met_and_used": {"KVM_CAP_DISABLE_QUIRKS": "enabled", "KVM_CAP_NR_VCPUS": "refused",
+                                 "KVM_CAP_USER_MEMORY": "needed"},
             "are_met": {"KVM_CAP_USER_MEMORY": "needed", "KVM_CAP_NR_MEMSLOTS": "needed"},
             "more_of_a_capability": {}})
 
