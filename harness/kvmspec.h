@@ -12,6 +12,7 @@
 #include "kick.h"
 #include "kvm_compat.h"
 #include "latency.h"
+#include "memory.h"
 #include "names.h"
 #include "pause.h"
 #include "vm.h"
