@@ -13,6 +13,7 @@
 #include "kick.h"
 #include "kvm_compat.h"
 #include "latency.h"
+#include "memory.h"
 #include "names.h"
 #include "pause.h"
 #include "vm.h"

@@ -41,9 +41,14 @@ static void *must_alloc(size_t size)
 
 struct vm *vm_create(void)
 {
+	return vm_create_of_type(KVM_X86_DEFAULT_VM);
+}
+
+struct vm *vm_create_of_type(unsigned long type)
+{
 	struct vm *vm = must_alloc(sizeof *vm);
 
-	vm->kvm_fd = (struct kvm_fd){ .fd = x(&host.kvm, KVM_CREATE_VM), .kind = FD_VM };
+	vm->kvm_fd = (struct kvm_fd){ .fd = x(&host.kvm, KVM_CREATE_VM, type), .kind = FD_VM };
 	if (host.has_tss_addr) /* required on Intel (api.rst, KVM_SET_TSS_ADDR); others ignore it */
 		x(vm, KVM_SET_TSS_ADDR, TSS_ADDR);
 	return vm;
@@ -101,7 +106,7 @@ void vcpu_enter(struct vcpu *vcpu, enum cpu_mode mode, uint64_t entry)
 	vcpu->entered = true;
 }
 
-static struct vcpu *boot_vm(struct vm *vm, const struct guest_image *image)
+struct vcpu *boot_vm(struct vm *vm, const struct guest_image *image)
 {
 	struct vcpu *vcpu;
 

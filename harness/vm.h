@@ -64,6 +64,9 @@ extern struct vcpu *volatile last_vcpu;
 
 struct vm *vm_create(void);
 
+/* The same of a KVM_X86_*_VM type; one that this KVM does not have (KVM_CAP_VM_TYPES) is an error. */
+struct vm *vm_create_of_type(unsigned long type);
+
 /* Maps RAM_SIZE bytes of fresh anonymous memory as slot 0 at GPA 0. */
 void vm_add_ram(struct vm *vm);
 
@@ -80,6 +83,9 @@ void vcpu_enter(struct vcpu *vcpu, enum cpu_mode mode, uint64_t entry);
 
 /* A VM with RAM, the image and vCPU 0, ready to run from the image's entry. */
 struct vcpu *boot(const struct guest_image *image);
+
+/* The same in a VM that has neither RAM nor a vCPU yet. */
+struct vcpu *boot_vm(struct vm *vm, const struct guest_image *image);
 
 /*
  * The same with an in-kernel irqchip: HLT waits in the kernel. It costs 8 ms and more on some hosts.
