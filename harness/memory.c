@@ -18,6 +18,7 @@ unsigned char *map_memory(size_t size)
 
 	if (p == MAP_FAILED)
 		error("cannot map %zu bytes: %s", size, strerror(errno));
+	madvise(p, size + LARGE_PAGE, MADV_NOHUGEPAGE); /* a kernel without them refuses */
 	return p + (-(uintptr_t)p & (LARGE_PAGE - 1));
 }
 

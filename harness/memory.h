@@ -28,7 +28,10 @@
 #define HIGH_GPA 0x400000ul /* aligned to 2 MiB, as map_memory() is */
 #define SLOT_ID  (RAM_SLOT + 1)
 
-/* size bytes of private anonymous memory, aligned to 2 MiB; an error ends the case. */
+/*
+ * size bytes of private anonymous memory, aligned to 2 MiB; an error ends the case. In small pages: a
+ * huge one would bring pages with it that nobody touched, and the dirty log can tell (cases/drift.md).
+ */
 unsigned char *map_memory(size_t size);
 
 /*

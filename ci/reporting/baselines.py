@@ -25,7 +25,8 @@ EMULATED = {"tcg-amd": "kvm_amd", "bochs-intel": "kvm_intel"}
 
 # Members of host.json that stay, and those of its member lab.
 OF_HOST = ("schema", "kvmspec", "engine", "vendor", "kernel", "kernel_version", "architecture",
-           "cpu", "cpus_online", "kernel_log", "module_parameters", "capabilities")
+           "cpu", "cpus_online", "hypervisor", "machine", "kernel_log", "module_parameters",
+           "capabilities")
 OF_LAB = ("package", "cpus")
 
 # Members of lab that make a run another one than that of its engine and kernel.

@@ -11,7 +11,7 @@
 #define WIDTH  100 /* columns */
 #define LABEL  18  /* columns of a label */
 #define NESTED "  "
-#define MOST   12 /* failing cases and known deviations that are shown */
+#define MOST   5 /* failing cases and known deviations that are shown */
 
 static const char *text_of(const json_t *object, const char *member)
 {
