@@ -327,3 +327,9 @@ CASE(forever, has_children, .timeout = 60, .on_request = true)
 	}
 	wait_for_ever();
 }
+
+/* A test finds it while it sleeps, and keeps it from being killed. */
+CASE(stuck, sleeps, .timeout = 2, .on_request = true)
+{
+	wait_for_ever();
+}
