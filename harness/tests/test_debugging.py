@@ -438,6 +438,12 @@ class Ftrace(unittest.TestCase):
         self.assertEqual({len(owner) for owner in owners}, {1})
         self.assertEqual(len(set.union(*owners)), len(owners))
 
+    def test_after_a_case_that_killed_its_parent(self):
+        results, _ = self.ftrace("parent", "assertions/expect_run_text", "--repeat=2")
+        events = [len(record.get("ftrace", [])) > 1 for record in results.records
+                  if record["filter"] == "assertions/expect_run_text"]
+        self.assertEqual(events, [True, True])
+
     def test_only_the_last(self):
         results, _ = self.ftrace("debugged/runs_for_long")
         self.assertEqual(len(results.records[0]["ftrace"]), 64)
