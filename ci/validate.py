@@ -154,6 +154,7 @@ LAB: dict[str, tuple[bool, Check]] = {
     "cmdline": (True, text),
     "modparams": (True, list_of(matches(r"\w+\.\w+=.*"))),
     "modules": (False, list_of(object_of(r"file|sha256", text))),
+    "kvm_config": (False, list_of(matches(r"\w+=.*"))),
     "cpu": (True, text),
     "cpus": (True, count),
     "run_again": (True, text),

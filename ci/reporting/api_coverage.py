@@ -71,7 +71,8 @@ def measure(all_runs: list[Run]) -> dict[str, Any]:
     for run in all_runs:
         tally(run, counts)
     return {"schema": SCHEMA,
-            "runs": [{member: run.host[member] for member in ("engine", "vendor", "kernel")} for run in all_runs],
+            "runs": [{"engine": run.engine, "vendor": run.vendor, "kernel": run.kernel}
+                     | ({"kvm_config": run.kvm_config} if run.kvm_config else {}) for run in all_runs],
             **{kind: {name: dict(sorted(results.items())) for name, results in sorted(counts[kind].items())}
                for kind in NAMES}}
 
@@ -101,7 +102,8 @@ def problems(measured: dict[str, Any], why: dict[tuple[str, str], str]) -> list[
 
 
 def table(measured: dict[str, Any], why: dict[tuple[str, str], str]) -> list[str]:
-    lines = [f"{run['engine']}, {run['vendor']}, Linux {run['kernel']}" for run in measured["runs"]]
+    lines = [", ".join((run["engine"], run["vendor"], f"Linux {run['kernel']}", *run.get("kvm_config", [])))
+             for run in measured["runs"]]
     for kind, title in NAMES.items():
         names = [name for item in surface() if item.kind == kind for name in item_names(item)]
         done = sum(reached(measured, kind, name) for name in names)

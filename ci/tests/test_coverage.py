@@ -52,6 +52,14 @@ class Tally(unittest.TestCase):
         run = made(record("a/x", capabilities={"KVM_CAP_HALT_POLL": "refused"}), record("a/y", capabilities={"KVM_CAP_HALT_POLL": "enabled"}))
         self.assertEqual(api_coverage.measure([run])["capability"]["KVM_CAP_HALT_POLL"], {"enabled": 1, "refused": 1})
 
+    def test_runs_with_another_kvm(self) -> None:
+        one = made(record("a/x"))
+        one.host["lab"] = {"kvm_config": ["KVM_SW_PROTECTED_VM=y"]}
+        measured = api_coverage.measure([made(record("a/x")), one])
+        self.assertEqual(api_coverage.table(measured, {})[:2], [
+            "host, kvm_amd, Linux 6.1.2-test", "host, kvm_amd, Linux 6.1.2-test, KVM_SW_PROTECTED_VM"])
+        self.assertEqual(measured["runs"][0], {"engine": "host", "vendor": "kvm_amd", "kernel": "6.1.2-test"})
+
     def test_baselines_do_not_say_it(self) -> None:
         one = record("a/x")
         del one["shared_ioctls"]

@@ -137,6 +137,13 @@ class Model(unittest.TestCase):
                          ["host 6.1, x", "host 6.1, y", "host 6.12"])
         self.assertEqual([column.key for column in whole.columns], ["host-6.1", "host-6.1~2", "host-6.12"])
 
+    def test_column_of_another_kvm(self):
+        other = bad()
+        other.host["lab"] = {"kvm_config": ["KVM_SW_PROTECTED_VM=y", "KVM_SMM=n"]}
+        self.assertEqual([(column.label, column.key) for column in build(bad(), other).columns], [
+            ("host 6.12", "host-6.12"),
+            ("host 6.12 KVM_SW_PROTECTED_VM KVM_SMM=n", "host-6.12-KVM-SW-PROTECTED-VM-KVM-SMM-n")])
+
     def test_findings_are_the_worst_first(self):
         found = [(one.verdict, one.what, dict(one.cases)) for one in matrix.findings(build(good(), bad()))]
         self.assertEqual(found, [
