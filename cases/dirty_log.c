@@ -285,15 +285,10 @@ static bool is_large_page(const void *page)
 	return kib > 0;
 }
 
-/* The guest has written to all of it before: KVM may have mapped it by pages as large. */
-static void expect_small_pages(int advice)
+/* 2 MiB for a slot: a page, or many. */
+static struct kvm_userspace_memory_region large_slot(int advice)
 {
-	struct vcpu *vcpu = boot(LONG64);
 	unsigned char *memory = map_memory(LARGE_PAGE);
-	struct kvm_userspace_memory_region slot = slot_of(.guest_phys_addr = HIGH_GPA,
-							  .memory_size = LARGE_PAGE,
-							  .userspace_addr = (uintptr_t)memory);
-	uint64_t bits[LARGE_PAGE / PAGE / 64] = { 0 };
 
 	if (madvise(memory, LARGE_PAGE, advice) != 0 && advice == MADV_HUGEPAGE)
 		skip("needs transparent huge pages; madvise() answers %s", strerror(errno));
@@ -301,9 +296,14 @@ static void expect_small_pages(int advice)
 	if (is_large_page(memory) != (advice == MADV_HUGEPAGE))
 		skip("needs a %s page; this host gave another one",
 		     advice == MADV_HUGEPAGE ? "2 MiB" : "4 KiB");
-	set_slot(vcpu->vm, &slot);
-	guest_writes(vcpu, HIGH_GPA, .count = LARGE_PAGE / PAGE);
-	set_flags(vcpu->vm, &slot, KVM_MEM_LOG_DIRTY_PAGES);
+	return slot_of(.guest_phys_addr = HIGH_GPA, .memory_size = LARGE_PAGE,
+		       .userspace_addr = (uintptr_t)memory);
+}
+
+static void expect_small_pages(struct vcpu *vcpu)
+{
+	uint64_t bits[LARGE_PAGE / PAGE / 64] = { 0 };
+
 	for (unsigned round = 0; round < 2; round++) {
 		guest_writes(vcpu, HIGH_GPA + 7 * PAGE, .count = 2, .stride = 300 * PAGE);
 		get_log(vcpu->vm, bits);
@@ -312,14 +312,36 @@ static void expect_small_pages(int advice)
 	}
 }
 
+/* The guest has written to all of it before: KVM may have mapped it by pages as large. */
+static void log_what_was_written(int advice)
+{
+	struct vcpu *vcpu = boot(LONG64);
+	struct kvm_userspace_memory_region slot = large_slot(advice);
+
+	set_slot(vcpu->vm, &slot);
+	guest_writes(vcpu, HIGH_GPA, .count = LARGE_PAGE / PAGE);
+	set_flags(vcpu->vm, &slot, KVM_MEM_LOG_DIRTY_PAGES);
+	expect_small_pages(vcpu);
+}
+
 CASE(dirty_log, of_4_kib_pages, .contract = "dirty_log.granularity")
 {
-	expect_small_pages(MADV_NOHUGEPAGE);
+	log_what_was_written(MADV_NOHUGEPAGE);
 }
 
 CASE(dirty_log, of_2_mib_pages_has_pages_of_4_kib, .contract = "dirty_log.granularity")
 {
-	expect_small_pages(MADV_HUGEPAGE);
+	log_what_was_written(MADV_HUGEPAGE);
+}
+
+CASE(dirty_log, of_untouched_2_mib_pages_has_pages_of_4_kib, .contract = "dirty_log.granularity")
+{
+	struct vcpu *vcpu = boot(LONG64);
+	struct kvm_userspace_memory_region slot = large_slot(MADV_HUGEPAGE);
+
+	slot.flags = KVM_MEM_LOG_DIRTY_PAGES;
+	set_slot(vcpu->vm, &slot);
+	expect_small_pages(vcpu);
 }
 
 /* What a migration does: pages are copied as the log names them, while the guest changes them. */

@@ -356,6 +356,11 @@ CASE(memory_slots, address_space_at_the_limit_is_refused, .contract = "slot.addr
 	expect_refused(vm, slot, &change, EINVAL);
 }
 
+/*
+ * That a page less is accepted is not tried. It takes a host's memory: arrays of 16 GiB for shadow paging,
+ * of 4 GiB for a kernel with KVM_EXTERNAL_WRITE_TRACKING, with no way to know it before (x86.c,
+ * kvm_alloc_memslot_metadata()). Emulated CPUs, with nested paging, have no 8 TiB of addresses by default.
+ */
 CASE(memory_slots, slot_of_too_many_pages_is_refused, .contract = "slot.pages_limit")
 {
 	struct kvm_userspace_memory_region slot =

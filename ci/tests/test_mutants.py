@@ -345,6 +345,10 @@ class CommandLine(unittest.TestCase):
         self.refuse("build", "banana", says="there is no mutant banana: see ci/mutants list")
         self.refuse("run", "kick_lost", "banana", says="there is no mutant banana")
 
+    def test_what_a_mutant_is_for_is_said(self):
+        done = support.run(TOP / "ci/mutants", "list")
+        self.assertRegex(done.stdout, r"(?m)^attributes_ignored .*\n.*\n +Linux 6.12 KVM_SW_PROTECTED_VM$")
+
     def test_kernel_that_is_not_debians(self):
         self.refuse("build", "control", f"--kernel={image(scratch() / 'bzImage')}",
                     says="is none of Debian's kernels")
