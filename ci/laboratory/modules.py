@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """
-KVM's modules built out of tree for one of Debian's kernels, with changes to their sources or to their
-configuration, or without: seconds for each, where a kernel would take minutes. Debian's packages of headers and of
-sources are unpacked into one tree in the cache, never installed.
+KVM's modules built out of tree for one of Debian's kernels, with changes to their sources or to
+their configuration, or without: seconds for each, where a kernel would take minutes. Debian's
+packages of headers and of sources are unpacked into one tree in the cache, never installed.
 """
 
 from __future__ import annotations
@@ -109,15 +109,16 @@ def find_tree(cache: Path, kernel: Kernel, options: kconfig.Options) -> Tree:
     if not root.exists():
         with building(root) as new:
             unpack(new, kernel.release, version)
+    plain = Tree(root, kernel.release, version)
     if not options:
-        return Tree(root, kernel.release, version)
+        return plain
     # to make, «target=x: y» would be a variable
     other = root.with_name("+".join((root.name, *kconfig.words(options))).replace("=", "-"))
     if not other.exists():
         with building(other) as new:
             shutil.copytree(root, new, symlinks=True, dirs_exist_ok=True)
-            copy = Tree(new, kernel.release, version)
-            kconfig.configure(copy.headers, copy.pristine, options, kernel.release, copy.prefix)
+            tree = Tree(new, kernel.release, version)
+            kconfig.configure(tree.headers, tree.pristine, options, kernel.release, tree.prefix)
     return Tree(other, kernel.release, version)
 
 

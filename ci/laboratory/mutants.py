@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from . import kconfig
-from .common import LabError
+from .common import LabError, natural
 from .modules import Edits
 
 FILE = Path(__file__).with_name("mutants.ini")
@@ -37,6 +37,10 @@ class Mutant:
     @property
     def options(self) -> kconfig.Options:
         return kconfig.parse(self.kvm_config.split())
+
+    def is_for(self, kernel: str) -> bool:
+        """As far as one can tell: of a kernel that is named by its series."""
+        return not re.fullmatch(r"\d+\.\d+", kernel) or natural(self.kernel) <= natural(kernel)
 
     def edits(self) -> Edits:
         return {self.file: self.apply} if self.file else {}

@@ -109,7 +109,8 @@ def try_all(kernel: Kernel, chosen: list[Mutant], args: argparse.Namespace, out:
 
 
 def run(args: argparse.Namespace) -> int:
-    chosen = [mutants.load_one(name) for name in args.name] or list(mutants.load().values())
+    chosen = [mutants.load_one(name) for name in args.name] or \
+        [mutant for mutant in mutants.load().values() if mutant.is_for(args.kernel or mutant.kernel)]
     out = args.out or Path("results/runs", time.strftime("%Y%m%dT%H%M%SZ-mutants", time.gmtime()))
     with explained("make a directory for the results", "OUT=dir names another place"):
         out.mkdir(parents=True, exist_ok=True)

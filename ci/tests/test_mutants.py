@@ -99,6 +99,8 @@ class Load(unittest.TestCase):
     def test_of_a_newer_kernel(self):
         one = self.load(self.GOOD + "kernel = 6.12\nkvm_config = KVM_X KVM_Y=n\n")["m"]
         self.assertEqual((one.kernel, one.options), ("6.12", {"KVM_X": "y", "KVM_Y": "n"}))
+        self.assertEqual([one.is_for(kernel) for kernel in ("6.1", "6.12", "7.2", "linux-image-6.1.0-56")],
+                         [False, True, True, True])
 
     def test_nothing_in_its_place(self):
         self.assertEqual(self.load(self.GOOD.replace("a = c", ""))["m"].text, "")
@@ -181,6 +183,15 @@ class Tree(unittest.TestCase):
         self.assertEqual(packages[:2], ["gcc-99", "linux-kbuild-6.66=6.66-1"])
         self.assertEqual(len(unpack.call_args_list), 1, "it is downloaded once")
         self.assertEqual(prefix[:1] + prefix[-4:], ["bwrap", "--bind", self.root, self.root, "--"])
+
+    def test_compiler_that_debian_has_not(self):
+        self.configure("gcc-99")
+        (self.root / "usr/lib/linux-kbuild-6.66").mkdir(parents=True)
+        with mock.patch.dict(os.environ, {"KVMSPEC_CACHE": str(scratch())}), \
+                mock.patch.object(toolchain, "say"), \
+                self.assertRaisesRegex(common.LabError, "cannot get gcc-99 from Debian: .* Is the network there"):
+            self.tree()
+        self.assertEqual([path.name for path in self.root.parent.iterdir()], ["tree"], "nothing half-made is left")
 
     def test_does_not_compile(self):
         (self.common / "Makefile").write_text(
