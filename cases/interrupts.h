@@ -21,6 +21,21 @@ enum { READY, TAKEN, ENDED, ENDED_BY_BIT, STORED };
 		booted_;                                                                           \
 	})
 
+/* KVM_GET_SUPPORTED_CPUID has this bit of KVM's own features. */
+#define PV_FEATURE(bit) CPU_FEATURE(#bit, KVM_CPUID_FEATURES, 0, eax, bit)
+
+/*
+ * Page faults that KVM reports instead of waiting, with its struct kvm_vcpu_pv_apf_data at gpa. At the
+ * next run it announces that all pages are there, by an interrupt.
+ */
+static inline void enable_async_pf(struct vcpu *vcpu, uint64_t gpa)
+{
+	vcpu_set_msr(vcpu, MSR_KVM_ASYNC_PF_INT, IRQ_VECTOR);
+	vcpu_set_msr(vcpu, MSR_KVM_ASYNC_PF_EN,
+		     gpa | KVM_ASYNC_PF_ENABLED | KVM_ASYNC_PF_SEND_ALWAYS |
+			     KVM_ASYNC_PF_DELIVERY_AS_INT);
+}
+
 /* An interrupt by message, edge-triggered: it is pending before this returns. */
 static inline void send_interrupt(struct vcpu *vcpu)
 {

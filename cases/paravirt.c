@@ -363,8 +363,7 @@ CASE(paravirt, steal_time_is_written_at_the_entry, .contract = "steal_time",
 	    KVM_FEATURE_PV_EOI)                                                                    \
 	MSR(poll_control, MSR_KVM_POLL_CONTROL, 1, 1 << 1, KVM_FEATURE_POLL_CONTROL)
 
-#define NEEDS_FEATURE(bit)                                                                         \
-	.needs = { CAP(KVM_CAP_SPLIT_IRQCHIP), CPU_FEATURE(#bit, KVM_CPUID_FEATURES, 0, eax, bit) }
+#define NEEDS_FEATURE(bit) .needs = { CAP(KVM_CAP_SPLIT_IRQCHIP), PV_FEATURE(bit) }
 
 /* Returns whether KVM_SET_MSRS takes it. */
 static bool set_msr(struct vcpu *vcpu, uint32_t index, uint64_t value)
@@ -428,7 +427,7 @@ static void expect_feature(uint32_t msr, uint64_t value, unsigned bit)
 #define NEEDS_ITS_FEATURE(name, msr, value, refused, feature)                                      \
 	CASE(paravirt, name##_msr_needs_its_feature, .contract = "pv_msr.enforced",                \
 	     .needs = { CAP(KVM_CAP_SPLIT_IRQCHIP), CAP(KVM_CAP_ENFORCE_PV_FEATURE_CPUID),         \
-			CPU_FEATURE(#feature, KVM_CPUID_FEATURES, 0, eax, feature) })              \
+			PV_FEATURE(feature) })                                                     \
 	{                                                                                          \
 		expect_feature((msr), (value), (feature));                                         \
 	}
@@ -504,19 +503,19 @@ static struct kvm_vcpu_pv_apf_data *apf_data(const struct vcpu *vcpu)
 
 #define ALL_PAGES UINT32_MAX
 
-/* The guest has acknowledged that all pages are there, which is announced first. */
-static void enable_async_pf(struct vcpu *vcpu)
+/* The guest takes the announcement that all pages are there, and acknowledges it. */
+static struct vcpu *boot_with_async_pf(void)
 {
-	vcpu_set_msr(vcpu, MSR_KVM_ASYNC_PF_INT, IRQ_VECTOR);
-	vcpu_set_msr(vcpu, MSR_KVM_ASYNC_PF_EN,
-		     PLACE | KVM_ASYNC_PF_ENABLED | KVM_ASYNC_PF_SEND_ALWAYS |
-			     KVM_ASYNC_PF_DELIVERY_AS_INT);
+	struct vcpu *vcpu = until_ready(boot_with_split_irqchip(interrupts));
+
+	enable_async_pf(vcpu, PLACE);
 	expect_run_report(vcpu, TAKEN);
 	expect_equal(apf_data(vcpu)->token, ALL_PAGES);
 	expect_equal(apf_data(vcpu)->flags, 0);
 	expect_run_report(vcpu, ENDED);
 	apf_data(vcpu)->token = 0;
 	vcpu_set_msr(vcpu, MSR_KVM_ASYNC_PF_ACK, 1);
+	return vcpu;
 }
 
 #define NEEDS_ASYNC_PF                                                                             \
@@ -524,7 +523,7 @@ static void enable_async_pf(struct vcpu *vcpu)
 
 CASE(paravirt, async_pf_begins_with_all_pages_ready, .contract = "async_pf.enable", NEEDS_ASYNC_PF)
 {
-	enable_async_pf(until_ready(boot_with_split_irqchip(interrupts)));
+	boot_with_async_pf();
 }
 
 /* A page that is not there until it is answered for. */
@@ -568,8 +567,7 @@ CASE(paravirt, async_pf_reports_a_missing_page_and_when_it_is_there, .contract =
 	uint64_t token;
 
 	open_userfaultfd();
-	vcpu = until_ready(boot_with_split_irqchip(interrupts));
-	enable_async_pf(vcpu);
+	vcpu = boot_with_async_pf();
 	add_missing_page(vcpu->vm);
 	pthread_detach(call_on_thread(answer_when_asleep, vcpu));
 
