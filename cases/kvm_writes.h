@@ -28,7 +28,7 @@
 /* The MSR names the place; KVM writes there now, or at the next entry. */
 static inline void have_kvm_write(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
-	if (msr >> 28 == HV_MSR_GUEST_OS_ID >> 28)
+	if (msr >> 8 == HV_MSR_GUEST_OS_ID >> 8)
 		vcpu_set_msr(vcpu, HV_MSR_GUEST_OS_ID, 1);
 	vcpu_set_msr(vcpu, msr, value);
 }
