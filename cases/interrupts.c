@@ -10,6 +10,28 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+/* Whether the local APIC has it in service (Intel SDM vol. 3, ISR). */
+static bool is_in_service(struct vcpu *vcpu)
+{
+	struct kvm_lapic_state apic;
+
+	x(vcpu, KVM_GET_LAPIC, &apic);
+	return apic.regs[0x100 + IRQ_VECTOR / 32 * 16 + IRQ_VECTOR % 32 / 8] >> IRQ_VECTOR % 8 & 1;
+}
+
+CASE(interrupts, interrupt_is_in_service_until_its_end, .contract = "apic.in_service",
+     .needs = { CAP(KVM_CAP_SPLIT_IRQCHIP) })
+{
+	struct vcpu *vcpu = until_ready(boot_with_split_irqchip(interrupts));
+
+	send_interrupt(vcpu);
+	expect(!is_in_service(vcpu), "it is in service before the guest has taken it");
+	expect_run_report(vcpu, TAKEN);
+	expect(is_in_service(vcpu), "it is not in service");
+	expect_run_report(vcpu, ENDED);
+	expect(!is_in_service(vcpu), "it is in service after its end");
+}
+
 #define PIN 20 /* of the I/O APIC, and no other chip's; its GSI has the same number */
 
 /* The I/O APIC's redirection table (its data sheet, 3.2.4). */

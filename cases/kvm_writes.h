@@ -6,14 +6,8 @@
 #ifndef KVMSPEC_KVM_WRITES_H
 #define KVMSPEC_KVM_WRITES_H
 
+#include "hyperv.h"
 #include "kvmspec.h"
-
-/* Hyper-V's (TLFS, Synthetic MSRs). */
-#define HV_MSR_GUEST_OS_ID   0x40000000
-#define HV_MSR_HYPERCALL     0x40000001
-#define HV_MSR_REFERENCE_TSC 0x40000021
-#define HV_MSR_VP_ASSIST     0x40000073
-#define HV_ENABLE            1
 
 /* clang-format off */
 #define EACH_WRITE_BY_KVM(WRITE) \

@@ -20,34 +20,7 @@
 /* In RAM, where neither code nor tables are; aligned as each structure must be, but to no page. */
 #define PLACE 0x10040ul
 
-#define GP_VECTOR 13
 #define PF_VECTOR 14
-
-/* The guest runs one instruction: time for KVM to do what it does at an entry. */
-static void run_guest(struct vcpu *vcpu)
-{
-	struct kvm_regs regs = vcpu->loaded;
-
-	regs.rdi = guest_symbol(vcpu, "nothing");
-	vcpu_set_regs(vcpu, regs);
-	expect_run_done(vcpu);
-}
-
-static void guest_writes_msr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
-{
-	prepare_msr(vcpu, "wrmsr", msr, value);
-	expect_run_done(vcpu);
-}
-
-static uint64_t guest_reads_msr(struct vcpu *vcpu, uint32_t msr)
-{
-	struct kvm_regs regs;
-
-	prepare_msr(vcpu, "rdmsr", msr, 0);
-	expect_run_done(vcpu);
-	regs = vcpu_regs(vcpu);
-	return (uint32_t)regs.rax | regs.rdx << 32;
-}
 
 /* The clock: kvmclock. */
 
@@ -102,7 +75,7 @@ static void expect_clock(struct vcpu *vcpu, uint32_t msr)
 
 	guest_writes_msr(vcpu, msr, 0);
 	memset(now, 0, sizeof *now);
-	run_guest(vcpu);
+	guest_runs(vcpu);
 	expect_equal(now->version, 0);
 }
 
@@ -148,7 +121,7 @@ static void expect_wall_clock(struct vcpu *vcpu, uint32_t msr)
 		expect(clock->nsec < 1000000000, "%u ns", clock->nsec);
 	}
 	clock->sec = 0;
-	run_guest(vcpu);
+	guest_runs(vcpu);
 	expect_equal(clock->sec, 0);
 }
 
@@ -177,7 +150,7 @@ static struct vcpu *boot_with_clock(void)
 	struct vcpu *vcpu = boot(one_instruction[MODE_LONG64]);
 
 	vcpu_set_msr(vcpu, MSR_KVM_SYSTEM_TIME_NEW, PLACE | KVM_MSR_ENABLED);
-	run_guest(vcpu);
+	guest_runs(vcpu);
 	return vcpu;
 }
 
@@ -185,17 +158,11 @@ CASE(paravirt, guests_time_is_between_two_of_get_clock, .contract = "get_clock.g
      .needs = { CAP(KVM_CAP_CLOCKSOURCE), CAP_BITS(KVM_CAP_ADJUST_CLOCK, KVM_CLOCK_TSC_STABLE) })
 {
 	struct vcpu *vcpu = boot_with_clock();
-	struct kvm_clock_data before, after;
-	struct kvm_regs regs = vcpu->loaded;
-	uint64_t guests;
+	struct kvm_clock_data before = get_clock(vcpu->vm), after;
+	uint64_t tsc = guest_reads_tsc(vcpu), guests;
 
-	regs.rdi = guest_symbol(vcpu, "rdtsc");
-	vcpu_set_regs(vcpu, regs);
-	before = get_clock(vcpu->vm);
-	expect_run_done(vcpu);
 	after = get_clock(vcpu->vm);
-	regs = vcpu_regs(vcpu);
-	guests = time_at(system_time(vcpu), (uint32_t)regs.rax | regs.rdx << 32);
+	guests = time_at(system_time(vcpu), tsc);
 	if (!(before.flags & after.flags & KVM_CLOCK_TSC_STABLE))
 		skip("needs a host whose clock is the TSC; KVM_GET_CLOCK does not set "
 		     "KVM_CLOCK_TSC_STABLE");
@@ -230,7 +197,7 @@ CASE(paravirt, set_clock_moves_the_guests_clock, .contract = "set_clock.guests_t
 	uint32_t version = system_time(vcpu)->version;
 
 	x(vcpu->vm, KVM_SET_CLOCK, &(struct kvm_clock_data){ .clock = LATER });
-	run_guest(vcpu);
+	guest_runs(vcpu);
 	expect_system_time(system_time(vcpu));
 	expect(system_time(vcpu)->version > version, "it was not updated");
 	expect(system_time(vcpu)->system_time - LATER < SOON, "%llu after it was set to %llu",
@@ -285,7 +252,7 @@ static void update_clock(struct vcpu *vcpu)
 	uint32_t version = system_time(vcpu)->version;
 
 	vcpu_set_msr(vcpu, MSR_KVM_SYSTEM_TIME_NEW, PLACE | KVM_MSR_ENABLED);
-	run_guest(vcpu);
+	guest_runs(vcpu);
 	expect(system_time(vcpu)->version > version, "the clock was not updated");
 }
 
@@ -296,7 +263,7 @@ CASE(paravirt, kvmclock_ctrl_says_that_the_guest_was_stopped, .contract = "kvmcl
 
 	expect_equal(system_time(vcpu)->flags & GUEST_STOPPED, 0);
 	x(vcpu, KVM_KVMCLOCK_CTRL);
-	run_guest(vcpu);
+	guest_runs(vcpu);
 	expect_system_time(system_time(vcpu));
 	expect_equal(system_time(vcpu)->flags & GUEST_STOPPED, GUEST_STOPPED);
 }
@@ -307,7 +274,7 @@ CASE(paravirt, guest_stopped_stays_until_the_guest_clears_it, .contract = "kvmcl
 	struct vcpu *vcpu = boot_with_clock();
 
 	x(vcpu, KVM_KVMCLOCK_CTRL);
-	run_guest(vcpu);
+	guest_runs(vcpu);
 	update_clock(vcpu);
 	expect_equal(system_time(vcpu)->flags & GUEST_STOPPED, GUEST_STOPPED);
 	system_time(vcpu)->flags &= ~GUEST_STOPPED; /* as the guest does */
@@ -335,18 +302,18 @@ CASE(paravirt, steal_time_is_written_at_the_entry, .contract = "steal_time",
 			      before;
 
 	guest_writes_msr(vcpu, MSR_KVM_STEAL_TIME, PLACE | KVM_MSR_ENABLED);
-	run_guest(vcpu);
+	guest_runs(vcpu);
 	before = *now;
 	expect(before.version % 2 == 0 && before.version > 0, "version %u", before.version);
 	expect_equal(before.flags, 0);
-	run_guest(vcpu);
+	guest_runs(vcpu);
 	expect(now->version % 2 == 0 && now->version > before.version, "version %u after %u",
 	       now->version, before.version);
 	expect(now->steal >= before.steal, "stolen time went back");
 
 	guest_writes_msr(vcpu, MSR_KVM_STEAL_TIME, 0);
 	memset(now, 0, sizeof *now);
-	run_guest(vcpu);
+	guest_runs(vcpu);
 	expect_equal(now->version, 0);
 }
 
@@ -373,12 +340,6 @@ static bool set_msr(struct vcpu *vcpu, uint32_t index, uint64_t value)
 	*msrs = (struct kvm_msrs){ .nmsrs = 1 };
 	msrs->entries[0] = (struct kvm_msr_entry){ .index = index, .data = value };
 	return x(vcpu, KVM_SET_MSRS, msrs) == 1;
-}
-
-static void expect_gp(struct vcpu *vcpu, const char *instruction, uint32_t msr, uint64_t value)
-{
-	prepare_msr(vcpu, instruction, msr, value);
-	expect_run_exception(vcpu, GP_VECTOR, instruction);
 }
 
 static void expect_msr(uint32_t msr, uint64_t value, uint64_t refused)

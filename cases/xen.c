@@ -141,12 +141,6 @@ static bool is_selected(const struct vcpu *vcpu, const struct layout *layout)
 	       test_bit(vcpu_info(vcpu) + layout->selector, PORT / layout->bits);
 }
 
-static void run_guest(struct vcpu *vcpu)
-{
-	prepare_msr(vcpu, "nothing", 0, 0);
-	expect_run_done(vcpu);
-}
-
 #define NEEDS_XEN(flags)                                                                           \
 	.needs = { CAP_BITS(KVM_CAP_XEN_HVM, KVM_XEN_HVM_CONFIG_SHARED_INFO | (flags)) }
 #define NEEDS_EVENTS NEEDS_XEN(KVM_XEN_HVM_CONFIG_EVTCHN_SEND)
@@ -229,7 +223,7 @@ CASE(xen, event_waits_for_the_vcpus_page, .contract = "xen.evtchn_send.deferred"
 	expect(is_pending(vcpu, LONG_MODE), "the event channel is not pending");
 	share_vcpu_info(vcpu);
 	expect(!is_selected(vcpu, LONG_MODE), "its word is selected");
-	run_guest(vcpu);
+	guest_runs(vcpu);
 	expect(is_selected(vcpu, LONG_MODE), "its word is not selected");
 }
 
@@ -317,7 +311,7 @@ CASE(xen, timer_that_has_expired_is_an_event, .contract = "xen.timer", NEEDS_EVE
 	set_vcpu_attribute(
 		vcpu, (struct kvm_xen_vcpu_attr){ .type = KVM_XEN_VCPU_ATTR_TYPE_TIMER,
 						  .u.timer = { PORT, PRIO_2L, .expires_ns = 1 } });
-	run_guest(vcpu);
+	guest_runs(vcpu);
 	expect(is_pending(vcpu, LONG_MODE), "the event channel is not pending");
 	expect_equal(get_vcpu_attribute(vcpu, KVM_XEN_VCPU_ATTR_TYPE_TIMER).u.timer.expires_ns, 0);
 }
@@ -447,7 +441,7 @@ static void expect_clock(struct vcpu *vcpu, uint16_t type, uint64_t gpa, size_t 
 	volatile uint32_t *version = (volatile uint32_t *)(void *)(vcpu->vm->ram + gpa + offset);
 
 	set_vcpu_attribute(vcpu, (struct kvm_xen_vcpu_attr){ .type = type, .u.gpa = gpa });
-	run_guest(vcpu);
+	guest_runs(vcpu);
 	expect(*version > 0 && *version % 2 == 0, "version %u", *version);
 }
 
@@ -479,7 +473,7 @@ CASE(xen, run_state_is_running_in_the_guest, .contract = "xen.runstate",
 		vcpu, (struct kvm_xen_vcpu_attr){ .type = KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_CURRENT,
 						  .u.runstate.state = BLOCKED });
 	expect_equal(vcpu->vm->ram[RUNSTATE], BLOCKED);
-	run_guest(vcpu);
+	guest_runs(vcpu);
 	expect(vcpu->vm->ram[RUNSTATE] <= RUNNABLE, "it is %u", vcpu->vm->ram[RUNSTATE]);
 	got = get_vcpu_attribute(vcpu, KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_DATA);
 	expect_equal(got.u.runstate.state, vcpu->vm->ram[RUNSTATE]);

@@ -54,6 +54,16 @@ stores:
 	report	$STORED
 	jmp	wait
 
+/* Hypercalls, by either vendor's instruction; the result is in R12. */
+vmcall:
+	vmcall
+	movq	%rax, %r12
+	jmp	wait
+vmmcall:
+	vmmcall
+	movq	%rax, %r12
+	jmp	wait
+
 on_interrupt:
 	btrl	$0, eoi_word /* at once: KVM clears it at each exit */
 	jc	by_bit
