@@ -111,7 +111,7 @@ CASE(hyperv, task_priority_is_the_local_apics, .contract = "hyperv.vapic.tpr",
      .needs = { CAP(KVM_CAP_HYPERV_VAPIC), CAP(KVM_CAP_SPLIT_IRQCHIP) })
 {
 	struct vcpu *vcpu = be_hyperv(boot_with_split_irqchip(one_instruction[MODE_LONG64]), 0);
-	struct kvm_lapic_state apic;
+	struct kvm_lapic_state apic = { 0 };
 
 	guest_writes_msr(vcpu, HV_MSR_TPR, 0x50);
 	expect_equal(guest_reads_msr(vcpu, HV_MSR_TPR), 0x50);

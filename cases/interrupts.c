@@ -13,7 +13,7 @@
 /* Whether the local APIC has it in service (Intel SDM vol. 3, ISR). */
 static bool is_in_service(struct vcpu *vcpu)
 {
-	struct kvm_lapic_state apic;
+	struct kvm_lapic_state apic = { 0 };
 
 	x(vcpu, KVM_GET_LAPIC, &apic);
 	return apic.regs[0x100 + IRQ_VECTOR / 32 * 16 + IRQ_VECTOR % 32 / 8] >> IRQ_VECTOR % 8 & 1;

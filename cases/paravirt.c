@@ -139,7 +139,7 @@ CASE(paravirt, wall_clock_by_the_old_msr, .contract = "kvmclock.wall_clock",
 
 static struct kvm_clock_data get_clock(struct vm *vm)
 {
-	struct kvm_clock_data clock;
+	struct kvm_clock_data clock = { 0 };
 
 	x(vm, KVM_GET_CLOCK, &clock);
 	return clock;
