@@ -28,11 +28,13 @@
 #define HAS(...) { .answer = __VA_ARGS__ }
 #define HAS_SINCE(major, minor, ...) { .answer = __VA_ARGS__, .since = KERNEL(major, minor) }
 #define MAY_HAVE(...) { .answer = __VA_ARGS__, .may_lack = true }
+/* The same; and /dev/kvm answers for all types of VMs, not all of which have it. */
+#define SOME_VMS_HAVE(...) { .answer = __VA_ARGS__, .may_lack = true, .some_vms = true }
 
 static const struct {
 	struct answer answer;
 	struct need since;
-	bool may_lack;
+	bool may_lack, some_vms;
 } answers[] = {
 	HAS(ANSWERS_BITS(KVM_CAP_ADJUST_CLOCK, KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC)),
 	HAS(ANSWERS(KVM_CAP_ASYNC_PF, 1)),
@@ -61,8 +63,8 @@ static const struct {
 	HAS(ANSWERS(KVM_CAP_EXT_EMUL_CPUID, 1)),
 	HAS(ANSWERS(KVM_CAP_GET_MSR_FEATURES, 1)),
 	HAS(ANSWERS(KVM_CAP_GET_TSC_KHZ, 1)),
-	MAY_HAVE(ANSWERS(KVM_CAP_GUEST_MEMFD, 1)),
-	MAY_HAVE(ANSWERS_BITS(KVM_CAP_GUEST_MEMFD_FLAGS, GUEST_MEMFD_FLAG_MMAP)),
+	SOME_VMS_HAVE(ANSWERS(KVM_CAP_GUEST_MEMFD, 1)),
+	SOME_VMS_HAVE(ANSWERS_BITS(KVM_CAP_GUEST_MEMFD_FLAGS, GUEST_MEMFD_FLAG_MMAP)),
 	HAS(ANSWERS(KVM_CAP_HALT_POLL, 1)),
 	HAS(ANSWERS(KVM_CAP_HLT, 1)),
 	MAY_HAVE(ANSWERS(KVM_CAP_HYPERV, 1)),
@@ -85,7 +87,7 @@ static const struct {
 	HAS(ANSWERS_BITS(KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2,
 			 KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET)),
 	HAS(ANSWERS(KVM_CAP_MCE, 32)), /* banks, as KVM_X86_SETUP_MCE takes them */
-	MAY_HAVE(ANSWERS_BITS(KVM_CAP_MEMORY_ATTRIBUTES, KVM_MEMORY_ATTRIBUTE_PRIVATE)),
+	SOME_VMS_HAVE(ANSWERS_BITS(KVM_CAP_MEMORY_ATTRIBUTES, KVM_MEMORY_ATTRIBUTE_PRIVATE)),
 	HAS_SINCE(6, 8, ANSWERS(KVM_CAP_MEMORY_FAULT_INFO, 1)),
 	HAS(ANSWERS(KVM_CAP_MMU_SHADOW_CACHE_CONTROL, 1)),
 	HAS(ANSWERS(KVM_CAP_MP_STATE, 1)),
@@ -163,7 +165,8 @@ CASE(capabilities, answers, .contract = "check_extension.answers")
 		    (answers[i].may_lack && !host_cap(answers[i].answer.cap)))
 			continue;
 		expect_answer(&host.kvm, answers[i].answer);
-		expect_answer(vm, answers[i].answer);
+		if (!answers[i].some_vms)
+			expect_answer(vm, answers[i].answer);
 	}
 }
 
@@ -385,6 +388,52 @@ CASE(capabilities, dirty_log_ring, .contract = "enable_cap.dirty_log_ring", .nee
 		BAD_CAP(KVM_CAP_DIRTY_LOG_RING, VM, EINVAL, "a vCPU there already", RING_SIZE),
 		TAKEN_CAP(KVM_CAP_DIRTY_LOG_RING, VM | NO_VCPU, "4096 entries", RING_SIZE),
 		BAD_CAP(KVM_CAP_DIRTY_LOG_RING, VM | NO_VCPU, EINVAL, "a second time", RING_SIZE));
+}
+
+CASE(capabilities, hyperv_enlightened_vmcs, .contract = "enable_cap.hyperv_enlightened_vmcs",
+     .needs = { CAP(KVM_CAP_HYPERV_ENLIGHTENED_VMCS) })
+{
+	__u16 version = 0;
+
+	expect_bad_input(
+		BAD_CAP(KVM_CAP_HYPERV_ENLIGHTENED_VMCS, VCPU, EFAULT, "no room for the version", UNMAPPED),
+		TAKEN_CAP(KVM_CAP_HYPERV_ENLIGHTENED_VMCS, VCPU, "room for the version", (uintptr_t)&version));
+	expect(version, "there is no version of it");
+}
+
+CASE(capabilities, no_hyperv_enlightened_vmcs, .contract = "enable_cap.hyperv_nested", .needs = { CAP(KVM_CAP_HYPERV) })
+{
+	if (host_cap(KVM_CAP_HYPERV_ENLIGHTENED_VMCS))
+		skip("needs a KVM without KVM_CAP_HYPERV_ENLIGHTENED_VMCS; this one has it");
+	expect_bad_input(BAD_CAP(KVM_CAP_HYPERV_ENLIGHTENED_VMCS, VCPU, ENOTTY, "no nested VT-x", 0));
+}
+
+CASE(capabilities, no_hyperv_direct_tlbflush, .contract = "enable_cap.hyperv_nested", .needs = { CAP(KVM_CAP_HYPERV) })
+{
+	if (host_cap(KVM_CAP_HYPERV_DIRECT_TLBFLUSH))
+		skip("needs a KVM without KVM_CAP_HYPERV_DIRECT_TLBFLUSH; this one has it");
+	expect_bad_input(BAD_CAP(KVM_CAP_HYPERV_DIRECT_TLBFLUSH, VCPU, ENOTTY, "no Hyper-V below KVM", 0));
+}
+
+CASE(capabilities, encryption_contexts, .contract = "enable_cap.encryption_contexts")
+{
+	/* Whatever the CPU has: kvm_amd is built with SEV, which before 6.10 it always was in part. */
+	bool has_sev = strcmp(host.vendor, "kvm_amd") == 0 &&
+		       (host_compare_kernel("6.10") < 0 || access("/sys/module/kvm_amd/parameters/sev", F_OK) == 0);
+	int err = has_sev ? EBADF : EINVAL;
+
+	expect_bad_input(
+		BAD_CAP(KVM_CAP_VM_COPY_ENC_CONTEXT_FROM, VM | NO_VCPU, err, "no descriptor", (__u32)NO_FD),
+		BAD_CAP(KVM_CAP_VM_COPY_ENC_CONTEXT_FROM, VM | NO_VCPU, err, "a descriptor that is no VM", FILE_FD),
+		BAD_CAP(KVM_CAP_VM_MOVE_ENC_CONTEXT_FROM, VM | NO_VCPU, err, "no descriptor", (__u32)NO_FD),
+		BAD_CAP(KVM_CAP_VM_MOVE_ENC_CONTEXT_FROM, VM | NO_VCPU, err, "a descriptor that is no VM", FILE_FD));
+}
+
+CASE(capabilities, sgx_attribute, .contract = "enable_cap.sgx_attribute", .needs = { CAP(KVM_CAP_SGX_ATTRIBUTE) })
+{
+	expect_bad_input(
+		BAD_CAP(KVM_CAP_SGX_ATTRIBUTE, VM, EINVAL, "no descriptor", (__u32)NO_FD),
+		BAD_CAP(KVM_CAP_SGX_ATTRIBUTE, VM, EINVAL, "a descriptor of no attribute of SGX's", FILE_FD));
 }
 
 CASE(capabilities, hyperv_synic2, .contract = "enable_cap.hyperv_synic2", .needs = { CAP(KVM_CAP_HYPERV_SYNIC2) })

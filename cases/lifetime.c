@@ -257,6 +257,31 @@ CASE(lifetime, no_more_descriptors, .contract = "limits.descriptors",
 	x(&host.kvm, KVM_CREATE_VM);
 }
 
+CASE(lifetime, no_more_descriptors_for_a_device, .contract = "limits.descriptors_of_a_device")
+{
+	struct vm *vm = vm_create();
+	struct kvm_create_device device = { .type = KVM_DEV_TYPE_VFIO };
+
+	close(make_device(vm_create())); /* there is one */
+	allow_descriptors(3);
+	expect_errno(EMFILE, vm, KVM_CREATE_DEVICE, &device);
+	allow_descriptors(1024);
+	make_device(vm);
+	expect_errno(EBUSY, vm, KVM_CREATE_DEVICE, &device);
+}
+
+CASE(lifetime, no_more_descriptors_for_a_guest_memfd, .contract = "limits.descriptors_of_a_guest_memfd",
+     .needs = { CAP(KVM_CAP_GUEST_MEMFD) })
+{
+	struct vm *vm = vm_create();
+	struct kvm_create_guest_memfd memory = { .size = 0x1000 };
+
+	allow_descriptors(3);
+	expect_errno(EMFILE, vm, KVM_CREATE_GUEST_MEMFD, &memory);
+	allow_descriptors(1024);
+	x(vm, KVM_CREATE_GUEST_MEMFD, &memory);
+}
+
 CASE(lifetime, limits_are_in_order, .contract = "limits.at_least_recommended")
 {
 	int recommended = host_cap(KVM_CAP_NR_VCPUS), most = host_cap(KVM_CAP_MAX_VCPUS);
