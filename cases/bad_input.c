@@ -1285,7 +1285,8 @@ static void expect_eio_elsewhere(const struct kvm_fd *fd, enum fd_kind kind)
 	}
 	if (child < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status))
 		error("cannot run a child process: %s", strerror(errno));
-	expect(WEXITSTATUS(status) == IOCTL_COUNT, "%s does not fail with EIO", ioctl_table[WEXITSTATUS(status)].name);
+	expect(WEXITSTATUS(status) == IOCTL_COUNT, "%s does not fail with EIO",
+	       ioctl_table[WEXITSTATUS(status)].name);
 }
 
 CASE(bad_input, in_another_process, .contract = "ioctl.other_process")

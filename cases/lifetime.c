@@ -270,8 +270,8 @@ CASE(lifetime, no_more_descriptors_for_a_device, .contract = "limits.descriptors
 	expect_errno(EBUSY, vm, KVM_CREATE_DEVICE, &device);
 }
 
-CASE(lifetime, no_more_descriptors_for_a_guest_memfd, .contract = "limits.descriptors_of_a_guest_memfd",
-     .needs = { CAP(KVM_CAP_GUEST_MEMFD) })
+CASE(lifetime, no_more_descriptors_for_a_guest_memfd,
+     .contract = "limits.descriptors_of_a_guest_memfd", .needs = { CAP(KVM_CAP_GUEST_MEMFD) })
 {
 	struct vm *vm = vm_create();
 	struct kvm_create_guest_memfd memory = { .size = 0x1000 };
