@@ -126,7 +126,9 @@ def table(measured: dict[str, Any], why: dict[tuple[str, str], str]) -> list[str
     for kind, title in NAMES.items():
         names = [name for item in surface() if item.kind == kind for name in item_names(item)]
         done = sum(reached(measured, kind, name) for name in names)
-        lines += ["", f"{title}: {done} of {len(names)}; behind each result the number of cases"]
+        checked = sum(set(measured[kind].get(name, {})) == {"checked"} for name in names)
+        lines += ["", f"{title}: {done} of {len(names)}{f', {checked} only checked' if checked else ''}; "
+                      "behind each result the number of cases"]
         if kind == "error":  # the others stand behind their ioctls
             names = [name for name in names if not reached(measured, kind, name)]
         errors = unseen(measured) if kind == "ioctl" else {}

@@ -24,7 +24,7 @@ LEVELS = {
     "ioctl": ("succeeded", "only failed", "never"),
     "error": ("returned", "never"),
     "exit": ("returned", "never"),
-    "capability": ("used", "offered", "not offered"),
+    "capability": ("used", "only checked", "offered", "not offered"),
 }
 NAMES = {"ioctl": "ioctls", "error": "errors of ioctls", "exit": "exit reasons", "capability": "capabilities"}
 MEMBERS = {"ioctl": "ioctls", "error": "shared_ioctls", "exit": "exits", "capability": "capabilities"}
@@ -87,25 +87,30 @@ def counts_of(raw: dict[str, Any], kind: str) -> dict[str, Any]:
     return raw[MEMBERS[kind]]
 
 
+def level_of(kind: str, results: Any) -> str:
+    """How far these results of a name got, as counts_of() has them."""
+    best, second, *_ = LEVELS[kind]
+    if kind == "ioctl":
+        return best if "ok" in results else second
+    return second if results == "checked" else best
+
+
 def reached(run: Run, kind: str) -> dict[str, str] | None:
     """
     The level of each name that the run has anything to say of; the others are at the last level. None
     if its records do not count this kind (they are older, or a baseline's).
     """
-    best, *_ = LEVELS[kind]
     counted = [counts_of(record.raw, kind) for case in run.cases.values() for record in case.records
                if MEMBERS[kind] in record.raw]
     if not counted:
         return None
     found: dict[str, str] = {}
     if kind == "capability":
-        found = dict.fromkeys(run.host.get("capabilities", {}), LEVELS[kind][1])
+        found = dict.fromkeys(run.host.get("capabilities", {}), "offered")
     for counts in counted:
         for name, results in counts.items():
-            if kind != "ioctl" or "ok" in results:
-                found[name] = best
-            else:
-                found.setdefault(name, LEVELS[kind][1])
+            level = level_of(kind, results)
+            found[name] = min(found.get(name, level), level, key=LEVELS[kind].index)
     return found
 
 
