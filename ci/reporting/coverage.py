@@ -118,7 +118,7 @@ def reached(run: Run, kind: str) -> dict[str, str] | None:
 class Column:
     """What one run reached of one kind. levels: of each item that its kernel has; the rest is missing."""
     levels: dict[str, str]
-    unlisted: list[str]  # reached, but not in surface.tsv
+    unlisted: list[str]  # reached, but not in surface.tsv or errors.tsv
 
     def count(self, level: str) -> int:
         return sum(one == level for one in self.levels.values())
