@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -75,6 +76,25 @@ CASE(creation, vm_types_are_those_that_can_be_had, .contract = "cap.vm_types",
 		if (result >= 0)
 			close(result);
 	}
+}
+
+#define MANY_TRIES 10000
+
+CASE(creation, signal_interrupts_creation, .contract = "create_vm.eintr")
+{
+	const struct itimerval often = { { 0, 50 }, { 0, 50 } }, never = { { 0, 0 }, { 0, 0 } };
+	int result = 0;
+
+	signal_handle(SIGALRM, 0);
+	setitimer(ITIMER_REAL, &often, NULL);
+	for (unsigned tries = 0; tries < MANY_TRIES && result >= 0; tries++) {
+		result = x_try(&host.kvm, KVM_CREATE_VM, 0);
+		if (result >= 0)
+			close(result);
+	}
+	setitimer(ITIMER_REAL, &never, NULL);
+	expect_equal(-result, EINTR);
+	close(x(&host.kvm, KVM_CREATE_VM, 0));
 }
 
 CASE(creation, vm_fd_is_close_on_exec, .contract = "create.close_on_exec")

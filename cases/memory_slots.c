@@ -17,23 +17,18 @@ GUEST(long64, watch);
 
 CASE(memory_slots, what_every_x86_kvm_has, .contract = "slot.capabilities")
 {
-	static const struct {
-		const char *name;
-		int cap, answer;
-	} rows[] = {
-		{ "KVM_CAP_USER_MEMORY", KVM_CAP_USER_MEMORY, 1 },
-		{ "KVM_CAP_DESTROY_MEMORY_REGION_WORKS", KVM_CAP_DESTROY_MEMORY_REGION_WORKS, 1 },
-		{ "KVM_CAP_JOIN_MEMORY_REGIONS_WORKS", KVM_CAP_JOIN_MEMORY_REGIONS_WORKS, 1 },
-		{ "KVM_CAP_SYNC_MMU", KVM_CAP_SYNC_MMU, 1 },
-		{ "KVM_CAP_READONLY_MEM", KVM_CAP_READONLY_MEM, 1 },
+	static const struct answer answers[] = {
+		ANSWERS(KVM_CAP_USER_MEMORY, 1),
+		ANSWERS(KVM_CAP_DESTROY_MEMORY_REGION_WORKS, 1),
+		ANSWERS(KVM_CAP_JOIN_MEMORY_REGIONS_WORKS, 1),
+		ANSWERS(KVM_CAP_SYNC_MMU, 1),
+		ANSWERS(KVM_CAP_READONLY_MEM, 1),
 	};
 	struct vm *vm = vm_create();
 
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-		expect_equal_(HERE, rows[i].name, x(&host.kvm, KVM_CHECK_EXTENSION, rows[i].cap),
-			      rows[i].answer);
-		expect_equal_(HERE, rows[i].name, x(vm, KVM_CHECK_EXTENSION, rows[i].cap),
-			      rows[i].answer);
+	for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
+		expect_answer(&host.kvm, answers[i]);
+		expect_answer(vm, answers[i]);
 	}
 }
 

@@ -72,6 +72,7 @@ struct measurement {
 /* What a case has to do with a capability: the more, the higher. */
 enum cap_use {
 	CAP_UNUSED,
+	CAP_CHECKED, /* it asserts what KVM_CHECK_EXTENSION answers */
 	CAP_NEEDED,  /* it runs because the host has it */
 	CAP_REFUSED, /* KVM_ENABLE_CAP failed */
 	CAP_ENABLED, /* KVM_ENABLE_CAP succeeded */

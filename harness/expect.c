@@ -33,6 +33,30 @@ void expect_errno_(const char *file, int line, const char *what, int result, int
 		  strerror(-result));
 }
 
+static void describe_answer(const struct answer *a, char *buf, size_t size)
+{
+	if (a->least == a->most)
+		append(buf, size, "%d", a->least);
+	else if (a->bits)
+		append(buf, size, "a number with the bits %#x", a->bits);
+	else
+		append(buf, size, "%d or more", a->least);
+}
+
+void expect_answer_(const char *file, int line, const struct kvm_fd *fd, struct answer want)
+{
+	int got = kvm_ioctl_checked(fd, INDEX_KVM_CHECK_EXTENSION, want.cap, file, line);
+	char expected[160];
+
+	if (got < want.least || got > want.most || (got & want.bits) != want.bits) {
+		snprintf(expected, sizeof expected, "KVM_CHECK_EXTENSION(%s) on %s answers ",
+			 want.name, fd->kind == FD_SYSTEM ? "/dev/kvm" : "a VM");
+		describe_answer(&want, expected, sizeof expected);
+		case_fail(NULL, file, line, expected, "%d (%#x)", got, got);
+	}
+	evidence_cap(want.cap, CAP_CHECKED);
+}
+
 /* The vCPU's last exit, in words. Not from the evidence: other threads' exits are there, too. */
 static const char *describe_last_exit(const struct vcpu *vcpu, char *buf, size_t size)
 {

@@ -13,6 +13,8 @@
 #include "case.h"
 #include "vm.h"
 
+#include <limits.h>
+
 #define HERE __FILE__, __LINE__
 
 /* True, or the case fails; says what in the words that follow. */
@@ -37,6 +39,25 @@ void expect_equal_(const char *file, int line, const char *what, unsigned long l
 		      (err))
 /* clang-format on */
 void expect_errno_(const char *file, int line, const char *what, int result, int want);
+
+/*
+ * KVM_CHECK_EXTENSION on this object, /dev/kvm or a VM, answers with a number from least to most that
+ * has these bits. The capability counts as checked (evidence.h).
+ *
+ *	expect_answer(vm, ANSWERS(KVM_CAP_SYNC_REGS, 7));
+ */
+struct answer {
+	const char *name;
+	int cap, least, most, bits;
+};
+/* clang-format off */
+#define ANSWERS(c, n) { .name = #c, .cap = (c), .least = (n), .most = (n) }
+#define ANSWERS_AT_LEAST(c, n) { .name = #c, .cap = (c), .least = (n), .most = INT_MAX }
+#define ANSWERS_BITS(c, b) { .name = #c, .cap = (c), .most = INT_MAX, .bits = (b) }
+/* clang-format on */
+#define expect_answer(object, ...)                                                                 \
+	expect_answer_(HERE, &(object)->kvm_fd, (struct answer)__VA_ARGS__)
+void expect_answer_(const char *file, int line, const struct kvm_fd *fd, struct answer want);
 
 /* Runs the vCPU once; KVM_RUN fails with this errno. */
 #define expect_run_errno(vcpu, err) expect_run_errno_(HERE, (vcpu), (err))

@@ -155,9 +155,9 @@ class Model(unittest.TestCase):
 class Coverage(unittest.TestCase):
     def test_only_what_records_say_counts(self):
         run = made([record("x/y", ioctls={"KVM_RUN": {"EINTR": 2}, "KVM_NMI": {"ok": 1, "EINVAL": 1}},
-                           exits={"KVM_EXIT_IO": 3}, capabilities={"KVM_CAP_HLT": "needed"}),
-                    record("x/z", ioctls={"KVM_RUN": {"ok": 1}, "KVM_SMI": {"EINVAL": 1}})],
-                   capabilities={"KVM_CAP_IRQCHIP": 1, "KVM_CAP_HLT": 1})
+                           exits={"KVM_EXIT_IO": 3}, capabilities={"KVM_CAP_HLT": "needed", "KVM_CAP_PIT": "checked"}),
+                    record("x/z", ioctls={"KVM_RUN": {"ok": 1}, "KVM_SMI": {"EINVAL": 1}}, capabilities={"KVM_CAP_HLT": "checked"})],
+                   capabilities={"KVM_CAP_IRQCHIP": 1, "KVM_CAP_HLT": 1, "KVM_CAP_PIT": 1})
         levels = {kind: coverage.measure(run, kind).levels for kind in coverage.LEVELS}
         self.assertEqual({name: level for name, level in levels["ioctl"].items() if level != "never"},
                          {"KVM_RUN": "succeeded", "KVM_NMI": "succeeded", "KVM_SMI": "only failed"})
@@ -165,7 +165,10 @@ class Coverage(unittest.TestCase):
                          ["KVM_EXIT_IO"])
         self.assertEqual({name: level for name, level in levels["capability"].items()
                           if level != "not offered"},
-                         {"KVM_CAP_HLT": "used", "KVM_CAP_IRQCHIP": "offered"})
+                         {"KVM_CAP_HLT": "used", "KVM_CAP_PIT": "only checked", "KVM_CAP_IRQCHIP": "offered"})
+        self.assertEqual([name for name, level in levels["error"].items() if level == "returned"],
+                         ["vcpu KVM_RUN EINTR"])
+        self.assertEqual(coverage.measure(run, "error").unlisted, ["vcpu KVM_NMI EINVAL", "vcpu KVM_SMI EINVAL"])
 
     def test_the_kernel_decides_what_there_is(self):
         for kernel, has in (("6.1.9", False), ("6.8.1-x", True), ("6.12.1", True), ("7.0", True)):

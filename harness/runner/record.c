@@ -172,6 +172,7 @@ static json_t *exit_counts(const struct evidence *e)
 static json_t *used_capabilities(const struct evidence *e)
 {
 	static const char *const uses[] = {
+		[CAP_CHECKED] = "checked",
 		[CAP_NEEDED] = "needed",
 		[CAP_REFUSED] = "refused",
 		[CAP_ENABLED] = "enabled",
