@@ -93,7 +93,7 @@ CASE(creation, signal_interrupts_creation, .contract = "create_vm.eintr")
 			close(result);
 	}
 	setitimer(ITIMER_REAL, &never, NULL);
-	expect_equal(-result, EINTR);
+	expect_errno_(HERE, "KVM_CREATE_VM", result, EINTR);
 	close(x(&host.kvm, KVM_CREATE_VM, 0));
 }
 

@@ -267,7 +267,16 @@ CASE(lifetime, no_more_descriptors_for_a_device, .contract = "limits.descriptors
 	expect_errno(EMFILE, vm, KVM_CREATE_DEVICE, &device);
 	allow_descriptors(1024);
 	make_device(vm);
+}
+
+CASE(lifetime, one_vfio_device_a_vm, .contract = "create_device.once")
+{
+	struct vm *vm = vm_create();
+	struct kvm_create_device device = { .type = KVM_DEV_TYPE_VFIO };
+
+	make_device(vm);
 	expect_errno(EBUSY, vm, KVM_CREATE_DEVICE, &device);
+	make_device(vm_create());
 }
 
 CASE(lifetime, no_more_descriptors_for_a_guest_memfd,
