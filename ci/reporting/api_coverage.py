@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: MIT
 """
 What of KVM's API runs have reached, and how: each pair of ioctl and kind of file descriptor, with what
-it returned and in how many cases; each exit reason; each capability.
+it returned and in how many cases; each exit reason; each capability; each field of struct kvm_run.
 
     ci/report coverage RUN...            a table of all that the runs reached together (--json: JSON)
     ci/report coverage RUN... --write    the same, and commits it as results/api-coverage.json
     ci/report coverage --check           does results/unreached.tsv say why of all that was not?
 
 What there is to reach is in ci/reporting/surface.tsv. A pair is reached by a success, an exit reason by
-a return of KVM_RUN, a capability by a case that needs it or by KVM_ENABLE_CAP.
+a return of KVM_RUN, a capability by a case that needs it or by KVM_ENABLE_CAP, a field by a case that
+asserts its value, or sets it for KVM_RUN.
 
 Exit status: 0; with --check 1 if the two files disagree.
 """
@@ -22,7 +23,7 @@ import sys
 from typing import Any
 
 from . import runs
-from .coverage import NAMES, Item, surface
+from .coverage import NAMES, Item, surface, was_seen
 from .runs import TOP, ReportError, Run
 
 MEASURED = TOP / "results/api-coverage.json"
@@ -43,6 +44,9 @@ def results_of(raw: dict[str, Any], item: Item) -> dict[str, list[str]]:
         return {item.name: ["returned"] if item.name in raw["exits"] else []}
     if item.kind == "capability":
         return {item.name: [raw["capabilities"][item.name]] if item.name in raw["capabilities"] else []}
+    if item.kind == "field":
+        seen = ["seen"] if was_seen(item, raw) else []
+        return {item.name: [raw["fields"][item.name]] if item.name in raw["fields"] else seen}
     shared = " " in item.descriptors
     return {name: list(raw["shared_ioctls"].get(name, {}) if shared else raw["ioctls"].get(item.name, {}))
             for name in item_names(item)}
@@ -52,7 +56,7 @@ def tally(run: Run, counts: dict[str, Counts]) -> None:
     """Adds the run's cases. A case that was repeated counts once for each of its results."""
     for case in run.cases.values():
         raws = [record.raw for record in case.records]
-        if any("shared_ioctls" not in raw for raw in raws):
+        if any("fields" not in raw for raw in raws):
             raise ReportError(f"{run.name} does not say what its cases reached: it is a baseline, or older")
         for item in surface():
             found: dict[str, set[str]] = collections.defaultdict(set)
@@ -78,7 +82,7 @@ def measure(all_runs: list[Run]) -> dict[str, Any]:
 
 def reached(measured: dict[str, Any], kind: str, name: str) -> bool:
     results = measured[kind].get(name, {})
-    return "ok" in results if kind == "ioctl" else bool(results)
+    return "ok" in results if kind == "ioctl" else bool(set(results) - {"seen"})
 
 
 def missing(measured: dict[str, Any]) -> list[tuple[str, str]]:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """
-How much of KVM's API runs have reached: which ioctls, exit reasons and capabilities, by what their
-records say was issued and what came back. What there is to reach is in surface.tsv.
+How much of KVM's API runs have reached: which ioctls, exit reasons, capabilities and fields of kvm_run,
+by what their records say was issued, what came back and what was compared. What there is to reach is in
+surface.tsv.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from pathlib import Path
+from typing import Any
 
 from .runs import Run
 
@@ -20,9 +22,10 @@ LEVELS = {
     "ioctl": ("succeeded", "only failed", "never"),
     "exit": ("returned", "never"),
     "capability": ("used", "offered", "not offered"),
+    "field": ("asserted or set", "seen", "never"),
 }
-NAMES = {"ioctl": "ioctls", "exit": "exit reasons", "capability": "capabilities"}
-MEMBERS = {"ioctl": "ioctls", "exit": "exits", "capability": "capabilities"}
+NAMES = {"ioctl": "ioctls", "exit": "exit reasons", "capability": "capabilities", "field": "fields of kvm_run"}
+MEMBERS = {"ioctl": "ioctls", "exit": "exits", "capability": "capabilities", "field": "fields"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,8 +33,12 @@ class Item:
     """One thing that can be reached."""
     kind: str
     name: str
-    descriptors: str  # kinds of file descriptors: "vm vcpu"; empty unless it is an ioctl
+    where: str  # of an ioctl its kinds of file descriptors: "vm vcpu"; of a field its exits; else empty
     since: str
+
+    @property
+    def descriptors(self) -> str:
+        return self.where if self.kind == "ioctl" else ""
 
     def exists_in(self, series: str) -> bool:
         """Whether kernels of this series have it; of a kernel without a number, the newest is assumed."""
@@ -48,6 +55,11 @@ def surface() -> list[Item]:
     return [Item(kind, name, "" if where == "-" else where, since) for kind, name, where, since in rows]
 
 
+def was_seen(field: Item, raw: dict[str, Any]) -> bool:
+    """Whether an exit in the record brought the field, whatever the case did with it."""
+    return any(reason in raw.get("exits", {}) for reason in field.where.split())
+
+
 def reached(run: Run, kind: str) -> dict[str, str] | None:
     """
     The level of each name that the run has anything to say of; the others are at the last level. None
@@ -61,6 +73,9 @@ def reached(run: Run, kind: str) -> dict[str, str] | None:
     found: dict[str, str] = {}
     if kind == "capability":
         found = dict.fromkeys(run.host.get("capabilities", {}), LEVELS[kind][1])
+    if kind == "field":
+        found = {item.name: LEVELS[kind][1] for item in surface() if item.kind == kind and item.exists_in(run.series)
+                 and any(was_seen(item, record.raw) for case in run.cases.values() for record in case.records)}
     for counts in counted:
         for name, results in counts.items():
             if kind != "ioctl" or "ok" in results:
