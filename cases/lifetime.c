@@ -443,17 +443,22 @@ static void on_bus_error(int sig)
 	siglongjmp(bus_error, sig);
 }
 
-CASE(lifetime, beyond_its_pages_is_nothing, .contract = "mapping.beyond")
+static void expect_bus_error(const volatile char *address)
 {
-	struct vcpu *vcpu = boot(count_on);
-	volatile char *beyond = must_map_page(vcpu, host.run_size / sysconf(_SC_PAGESIZE));
-
 	signal(SIGBUS, on_bus_error);
 	if (sigsetjmp(bus_error, 1) == 0) {
-		char byte = *beyond;
+		char byte = *address;
 
 		fail("reading it raises SIGBUS", "it holds %d", byte);
 	}
+}
+
+CASE(lifetime, beyond_its_pages_is_nothing, .contract = "mapping.beyond")
+{
+	struct vcpu *vcpu = boot(count_on);
+	const volatile char *beyond = must_map_page(vcpu, host.run_size / sysconf(_SC_PAGESIZE));
+
+	expect_bus_error(beyond);
 	expect_run_report(vcpu, 1);
 }
 

@@ -56,7 +56,7 @@ static struct vcpu *boot_and_shut_down(const struct guest_image *guest)
 CASE(run_exits, triple_fault_shuts_down, .contract = "exit.shutdown.triple_fault",
      .each_mode = shutdown)
 {
-	expect_equal(boot_and_shut_down(guest)->result, 0);
+	expect_equal(boot_and_shut_down(guest)->last.result, 0);
 }
 
 #define CR0_PE 1
@@ -129,13 +129,14 @@ static void expect_run_emulation_failure(struct vcpu *vcpu)
 /* The bytes are those at RIP, as many of them as KVM had read. */
 static void expect_instruction_bytes(struct vcpu *vcpu, const char *label)
 {
-	typeof(vcpu->run->emulation_failure) *failure = &vcpu->run->emulation_failure;
+	const struct kvm_run *run = vcpu->run;
+	unsigned size = run->emulation_failure.insn_size;
 
-	expect(failure->ndata >= 3, "ndata is %u", failure->ndata);
-	expect_equal(failure->flags, KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES);
-	expect(failure->insn_size >= 2 && failure->insn_size <= 15, "insn_size is %u",
-	       failure->insn_size);
-	expect_memory(vcpu, guest_symbol(vcpu, label), failure->insn_bytes, failure->insn_size);
+	expect(run->internal.ndata >= 3, "ndata is %u", run->internal.ndata);
+	expect_equal(run->emulation_failure.flags,
+		     KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES);
+	expect(run->emulation_failure.insn_size >= 2 && size <= 15, "insn_size is %u", size);
+	expect_memory(vcpu, guest_symbol(vcpu, label), run->emulation_failure.insn_bytes, size);
 }
 
 CASE(run_exits, instruction_that_kvm_cannot_emulate, .contract = "exit.internal_error.emulation",
@@ -174,8 +175,7 @@ CASE(run_exits, instruction_that_cannot_be_read, .contract = "exit.internal_erro
 	regs.rip = guest->mode == MODE_REAL16 ? 0 : MMIO_BASE;
 	vcpu_set_regs(vcpu, regs);
 	expect_run_emulation_failure(vcpu);
-	expect(vcpu->run->emulation_failure.ndata >= 1, "ndata is %u",
-	       vcpu->run->emulation_failure.ndata);
+	expect(vcpu->run->internal.ndata >= 1, "ndata is %u", vcpu->run->internal.ndata);
 	expect_equal(vcpu->run->emulation_failure.flags, 0);
 	expect_regs(vcpu, REGS_AS(regs));
 }
