@@ -8,7 +8,10 @@
 #include "kvmspec.h"
 
 #include <limits.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* The rows are tables. */
 /* clang-format off */
@@ -170,7 +173,11 @@ CASE(bad_input, KVM_GET_DEVICE_ATTR, .contract = "bad_input.device_attr")
 
 CASE(bad_input, KVM_SET_DEVICE_ATTR, .contract = "bad_input.device_attr")
 {
+#define BAD_FILE(err, what, change, fd)                                                            \
+	BAD(KVM_SET_DEVICE_ATTR, DEVICE, err, what,                                                \
+	    { .group = KVM_DEV_VFIO_GROUP, .attr = KVM_DEV_VFIO_GROUP_##change, .addr = (uintptr_t)(fd) })
 	__u64 value = 0;
+	__s32 no_fd = NO_FD, file_fd = FILE_FD;
 
 	expect_bad_input(
 		ADDRESSES(KVM_SET_DEVICE_ATTR, VCPU),
@@ -181,8 +188,11 @@ CASE(bad_input, KVM_SET_DEVICE_ATTR, .contract = "bad_input.device_attr")
 		BAD(KVM_SET_DEVICE_ATTR, DEVICE, ENXIO, "an unknown group", { .group = NO_ATTRIBUTE }),
 		BAD(KVM_SET_DEVICE_ATTR, DEVICE, ENXIO, "an unknown attribute",
 		    { .group = KVM_DEV_VFIO_GROUP, .attr = NO_ATTRIBUTE }),
-		BAD(KVM_SET_DEVICE_ATTR, DEVICE, EFAULT, "no value",
-		    { .group = KVM_DEV_VFIO_GROUP, .attr = KVM_DEV_VFIO_GROUP_ADD, .addr = UNMAPPED }),
+		BAD_FILE(EFAULT, "no value", ADD, UNMAPPED),
+		BAD_FILE(EBADF, "no descriptor to add", ADD, &no_fd),
+		BAD_FILE(EINVAL, "a descriptor to add that is not VFIO's", ADD, &file_fd),
+		BAD_FILE(EBADF, "no descriptor to take away", DEL, &no_fd),
+		BAD_FILE(ENOENT, "a descriptor to take away that it does not have", DEL, &file_fd),
 		GOOD(KVM_SET_DEVICE_ATTR, VCPU, { .attr = KVM_VCPU_TSC_OFFSET, .addr = (uintptr_t)&value }));
 }
 
@@ -521,8 +531,10 @@ CASE(bad_input, KVM_SIGNAL_MSI, .contract = "bad_input.signal_msi", .needs = { C
 	expect_bad_input(
 		ADDRESSES(KVM_SIGNAL_MSI, VM),
 		BAD(KVM_SIGNAL_MSI, VM, EINVAL, "no in-kernel irqchip", { .address_lo = 0xfee00000, .data = 0x20 }),
+		BAD(KVM_SIGNAL_MSI, VM | SPLIT_IRQCHIP | NO_VCPU, EPERM, "no vCPU to take it", { .address_lo = 0xfee00000, .data = 0x20 }),
 		BAD(KVM_SIGNAL_MSI, VM | SPLIT_IRQCHIP, EINVAL, "an unknown flag",
 		    { .address_lo = 0xfee00000, .data = 0x20, .flags = 1 << 1 }),
+		TAKEN(KVM_SIGNAL_MSI, VM | SPLIT_IRQCHIP, "an APIC id that no vCPU has", { .address_lo = 0xfee7e000, .data = 0x20 }),
 		GOOD(KVM_SIGNAL_MSI, VM | SPLIT_IRQCHIP, { .address_lo = 0xfee00000, .data = 0x20 }));
 }
 
@@ -577,6 +589,36 @@ CASE(bad_input, KVM_UNREGISTER_COALESCED_MMIO, .contract = "bad_input.coalesced"
 		ADDRESSES(KVM_UNREGISTER_COALESCED_MMIO, VM),
 		BAD(KVM_UNREGISTER_COALESCED_MMIO, VM, EINVAL, "pio neither 0 nor 1", { .addr = MMIO_BASE, .size = 4, .pio = 2 }),
 		TAKEN(KVM_UNREGISTER_COALESCED_MMIO, VM, "a zone that there is not", { .addr = MMIO_BASE, .size = 4 }));
+}
+
+/* Zones until there is no room for another; returns the last one that there was. */
+static struct kvm_coalesced_mmio_zone fill_bus(struct vm *vm, bool pio)
+{
+	struct kvm_coalesced_mmio_zone zone = { .addr = pio ? 0 : MMIO_BASE, .size = 4, .pio = pio };
+	int result;
+
+	while ((result = x_try(vm, KVM_REGISTER_COALESCED_MMIO, &zone)) == 0 && zone.addr < MMIO_BASE + 0x10000)
+		zone.addr += zone.size;
+	expect_errno_(HERE, "KVM_REGISTER_COALESCED_MMIO", result, ENOSPC);
+	zone.addr -= zone.size;
+	return zone;
+}
+
+CASE(bad_input, full_bus, .contract = "bad_input.full_bus", .needs = { CAP(KVM_CAP_COALESCED_PIO), CAP(KVM_CAP_IRQCHIP) })
+{
+	struct vm *vm = vm_create();
+	struct kvm_coalesced_mmio_zone mmio = fill_bus(vm, false), pio = fill_bus(vm, true);
+	struct kvm_ioeventfd event = { .fd = eventfd(0, EFD_CLOEXEC), .addr = 0x1000, .len = 4 };
+
+	expect_errno(ENOSPC, vm, KVM_IOEVENTFD, &event);
+	expect_errno(ENOSPC, vm, KVM_CREATE_IRQCHIP);
+	x(vm, KVM_UNREGISTER_COALESCED_MMIO, &mmio);
+	x(vm, KVM_IOEVENTFD, &event);
+	x(vm, KVM_REGISTER_COALESCED_MMIO, &mmio);
+	for (unsigned i = 0; i < 8; i++, pio.addr -= pio.size) /* the PIC and the IOAPIC have several each */
+		x(vm, KVM_UNREGISTER_COALESCED_MMIO, &pio);
+	x(vm, KVM_UNREGISTER_COALESCED_MMIO, &mmio);
+	x(vm, KVM_CREATE_IRQCHIP);
 }
 
 /* VMs: time, statistics */
@@ -666,6 +708,7 @@ CASE(bad_input, KVM_XEN_HVM_GET_ATTR, .contract = "bad_input.xen_attr",
 CASE(bad_input, KVM_XEN_HVM_SET_ATTR, .contract = "bad_input.xen_attr",
      .needs = { CAP_BITS(KVM_CAP_XEN_HVM, KVM_XEN_HVM_CONFIG_SHARED_INFO | KVM_XEN_HVM_CONFIG_EVTCHN_SEND) })
 {
+#define INTERDOMAIN 2 /* EVTCHNSTAT_interdomain of Xen's */
 #define BAD_EVTCHN(err, what, ...)                                                                 \
 	BAD(KVM_XEN_HVM_SET_ATTR, VM, err, what,                                                   \
 	    { .type = KVM_XEN_ATTR_TYPE_EVTCHN, .u.evtchn = __VA_ARGS__ })
@@ -678,6 +721,12 @@ CASE(bad_input, KVM_XEN_HVM_SET_ATTR, .contract = "bad_input.xen_attr",
 		BAD_EVTCHN(EINVAL, "an event channel above the limit", { .send_port = 4096 }),
 		BAD_EVTCHN(EINVAL, "unknown flags for an event channel", { .send_port = 1, .flags = 1 << 3 }),
 		BAD_EVTCHN(EINVAL, "an event channel of no type", { .send_port = 1, .type = 0 }),
+		BAD_EVTCHN(EBADF, "an event channel that leads to no descriptor",
+			   { .send_port = 1, .type = INTERDOMAIN, .deliver.eventfd.fd = NO_FD }),
+		BAD_EVTCHN(0, "an event channel that leads to an eventfd",
+			   { .send_port = 2, .type = INTERDOMAIN, .deliver.eventfd.fd = EVENT_FD }),
+		BAD_EVTCHN(EEXIST, "an event channel that there is",
+			   { .send_port = 2, .type = INTERDOMAIN, .deliver.eventfd.fd = EVENT_FD }),
 		BAD_EVTCHN(ENOENT, "an event channel to change that there is not", { .send_port = 1, .flags = KVM_XEN_EVTCHN_UPDATE }),
 		BAD_EVTCHN(ENOENT, "an event channel to take away that there is not",
 			   { .send_port = 1, .flags = KVM_XEN_EVTCHN_DEASSIGN }),
@@ -736,6 +785,15 @@ CASE(bad_input, KVM_MEMORY_ENCRYPT_OP, .contract = "bad_input.memory_encryption"
 	expect_bad_input(
 		BAD_ADDRESS(KVM_MEMORY_ENCRYPT_OP, VM, ENOTTY, "no memory encryption", UNMAPPED),
 		BAD_ADDRESS(KVM_MEMORY_ENCRYPT_OP, VM, ENOTTY, "no memory encryption, and NULL", 0));
+}
+
+CASE(bad_input, vcpu_memory_encryption, .contract = "bad_input.vcpu_memory_encryption", .needs = { KERNEL(6, 16) })
+{
+	if (strcmp(host.vendor, "kvm_intel") == 0)
+		skip("needs a vendor module that cannot have TDX; this host has kvm_intel");
+	expect_bad_input(
+		BAD_ADDRESS(KVM_MEMORY_ENCRYPT_OP, VCPU, ENOTTY, "no memory encryption", UNMAPPED),
+		BAD_ADDRESS(KVM_MEMORY_ENCRYPT_OP, VCPU, ENOTTY, "no memory encryption, and NULL", 0));
 }
 
 CASE(bad_input, KVM_MEMORY_ENCRYPT_REG_REGION, .contract = "bad_input.memory_encryption")
@@ -1074,6 +1132,11 @@ CASE(bad_input, KVM_SET_CPUID, .contract = "bad_input.set_cpuid")
 		BAD(KVM_SET_CPUID, VCPU, E2BIG, "257 entries", { .nent = CPUID_ENTRIES_MAX + 1 }),
 		BAD(KVM_SET_CPUID, VCPU, E2BIG, "2^32 - 1 entries", { .nent = UINT_MAX }),
 		BAD(KVM_SET_CPUID, VCPU, EFAULT, "fewer entries than it says", { .nent = CPUID_ENTRIES_MAX }),
+		BAD_LIST(KVM_SET_CPUID, VCPU | NEVER_RAN, EINVAL, "linear addresses of 47 bits",
+			 ({ .nent = 1 }), struct kvm_cpuid_entry, { .function = 0x80000008, .eax = 47 << 8 }),
+		BAD(KVM_SET_CPUID, VCPU | CPUID, E2BIG, "257 entries", { .nent = CPUID_ENTRIES_MAX + 1 }),
+		BAD_LIST(KVM_SET_CPUID, VCPU | CPUID, EINVAL, "another CPU than the vCPU has run as",
+			 ({ .nent = 1 }), struct kvm_cpuid_entry, { .function = 0 }),
 		GOOD_LIST(KVM_SET_CPUID, VCPU | NEVER_RAN, struct kvm_cpuid_entry, 1, { .nent = 1 }));
 }
 
@@ -1157,6 +1220,15 @@ CASE(bad_input, KVM_GET_NESTED_STATE, .contract = "bad_input.get_nested_state", 
 		GOOD_LIST(KVM_GET_NESTED_STATE, VCPU, char, 0x2000, { .size = sizeof(struct kvm_nested_state) + 0x2000 }));
 }
 
+CASE(bad_input, no_nested_state, .contract = "bad_input.no_nested_state")
+{
+	if (host_cap(KVM_CAP_NESTED_STATE))
+		skip("needs a KVM that does not nest; this one does");
+	expect_bad_input(
+		BAD(KVM_GET_NESTED_STATE, VCPU, EINVAL, "no nesting", { .size = sizeof(struct kvm_nested_state) }),
+		BAD(KVM_SET_NESTED_STATE, VCPU, EINVAL, "no nesting", { .size = sizeof(struct kvm_nested_state) }));
+}
+
 CASE(bad_input, KVM_SET_NESTED_STATE, .contract = "bad_input.set_nested_state", .needs = { CAP(KVM_CAP_NESTED_STATE) })
 {
 #define BAD_STATE(what, ...) BAD(KVM_SET_NESTED_STATE, VCPU, EINVAL, what, __VA_ARGS__)
@@ -1197,6 +1269,43 @@ static void expect_unknown(const struct kvm_fd *fd, enum fd_kind kind, int err)
 		if (!(i->kinds & kind))
 			expect(got == err, "%s fails with %s", i->name, errno_name(got));
 	}
+}
+
+/* In another process every ioctl of VMs, vCPUs and devices fails alike. */
+static void expect_eio_elsewhere(const struct kvm_fd *fd, enum fd_kind kind)
+{
+	const struct ioctl_info *i = ioctl_table;
+	pid_t child = fork();
+	int status;
+
+	if (child == 0) {
+		while (i < ioctl_table + IOCTL_COUNT &&
+		       (!(i->kinds & kind) || (ioctl(fd->fd, i->nr, 0) < 0 && errno == EIO)))
+			i++;
+		_exit(i - ioctl_table);
+	}
+	if (child < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status))
+		error("cannot run a child process: %s", strerror(errno));
+	if (WEXITSTATUS(status) != IOCTL_COUNT)
+		fail("every ioctl fails with EIO in another process", "%s does not",
+		     ioctl_table[WEXITSTATUS(status)].name);
+}
+
+CASE(bad_input, in_another_process, .contract = "ioctl.other_process")
+{
+	struct vcpu *vcpu = vcpu_create(vm_create(), 0);
+
+	expect_eio_elsewhere(&vcpu->vm->kvm_fd, FD_VM);
+	expect_eio_elsewhere(&vcpu->kvm_fd, FD_VCPU);
+}
+
+CASE(bad_input, device_in_another_process, .contract = "lifetime.device_of_another_process")
+{
+	struct kvm_create_device device = { .type = KVM_DEV_TYPE_VFIO };
+
+	if (x_try(vm_create(), KVM_CREATE_DEVICE, &device) < 0)
+		skip("needs a device of KVM's; this kernel has none");
+	expect_eio_elsewhere(&(struct kvm_fd){ .fd = device.fd }, FD_DEVICE);
 }
 
 CASE(bad_input, on_dev_kvm, .contract = "ioctl.unknown.system")

@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -55,6 +56,45 @@ CASE(creation, unknown_vm_type_is_refused, .contract = "create_vm.type")
 	expect_errno(EINVAL, &host.kvm, KVM_CREATE_VM, 31);
 	expect_errno(EINVAL, &host.kvm, KVM_CREATE_VM, 32);
 	expect_errno(EINVAL, &host.kvm, KVM_CREATE_VM, -1ul);
+}
+
+/* Types are numbers below 32. */
+CASE(creation, vm_types_are_those_that_can_be_had, .contract = "cap.vm_types",
+     .needs = { CAP(KVM_CAP_VM_TYPES) })
+{
+	uint32_t types = x(&host.kvm, KVM_CHECK_EXTENSION, KVM_CAP_VM_TYPES);
+
+	expect(types & 1u << KVM_X86_DEFAULT_VM, "%#x does not have the default type", types);
+	for (unsigned type = 0; type < 32; type++) {
+		int result = x_try(&host.kvm, KVM_CREATE_VM, type);
+
+		if (types & 1u << type)
+			expect(result >= 0, "type %u: %s", type, errno_name(-result));
+		else
+			expect(result == -EINVAL, "type %u: %s", type,
+			       result >= 0 ? "there is one" : errno_name(-result));
+		if (result >= 0)
+			close(result);
+	}
+}
+
+#define MANY_TRIES 10000
+
+CASE(creation, signal_interrupts_creation, .contract = "create_vm.eintr")
+{
+	const struct itimerval often = { { 0, 50 }, { 0, 50 } }, never = { { 0, 0 }, { 0, 0 } };
+	int result = 0;
+
+	signal_handle(SIGALRM, 0);
+	setitimer(ITIMER_REAL, &often, NULL);
+	for (unsigned tries = 0; tries < MANY_TRIES && result >= 0; tries++) {
+		result = x_try(&host.kvm, KVM_CREATE_VM, 0);
+		if (result >= 0)
+			close(result);
+	}
+	setitimer(ITIMER_REAL, &never, NULL);
+	expect_errno_(HERE, "KVM_CREATE_VM", result, EINTR);
+	close(x(&host.kvm, KVM_CREATE_VM, 0));
 }
 
 CASE(creation, vm_fd_is_close_on_exec, .contract = "create.close_on_exec")

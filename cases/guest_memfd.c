@@ -364,6 +364,31 @@ CASE(guest_memfd, fault_names_the_page, .contract = "exit.memory_fault", .each_m
 	expect_regs(vcpu, .rip = guest_symbol(vcpu, "read"));
 }
 
+CASE(guest_memfd, broken_page_is_reported, .contract = "guest_memfd.poisoned", NEEDS_SHARED)
+{
+	struct vcpu *vcpu = boot_vm(vm_with(KVM_CAP_GUEST_MEMFD_FLAGS), LONG64);
+	int fd = create(vcpu->vm, 2 * PAGE, SHARED);
+	void *memory = map(fd, 2 * PAGE);
+	struct kvm_userspace_memory_region2 region =
+		region_of(fd, .memory_size = 2 * PAGE, .userspace_addr = (uintptr_t)memory);
+	struct kvm_pre_fault_memory range = { .gpa = SLOT_GPA, .size = PAGE };
+
+	if (strcmp(host.engine, "host") == 0)
+		skip("takes a page of memory from the kernel until it boots again: only in the lab");
+	bind(vcpu->vm, region);
+	guest_writes(vcpu, SLOT_GPA, .count = 2, .value = 7);
+	signal_handle(SIGBUS, 0); /* the process that has it mapped is told */
+	if (madvise(memory, PAGE, MADV_HWPOISON) < 0 && errno != EBUSY) /* broken, but in use */
+		skip("needs root, and CONFIG_MEMORY_FAILURE; madvise() answers %s",
+		     strerror(errno));
+	if (host_cap(KVM_CAP_PRE_FAULT_MEMORY))
+		expect_errno(EHWPOISON, vcpu, KVM_PRE_FAULT_MEMORY, &range);
+	prepare_access(vcpu, "read", SLOT_GPA);
+	expect_run_errno(vcpu, EHWPOISON);
+	expect_fault_info_(HERE, vcpu, SLOT_GPA, 0);
+	expect_guest_reads(vcpu, SLOT_GPA + PAGE, 8);
+}
+
 /* Attributes. */
 
 static int set_attributes(struct vm *vm, uint64_t address, uint64_t size, uint64_t attributes)

@@ -49,8 +49,8 @@ CASE(immediate_exit, is_reported, .contract = "run.immediate_exit.capability")
 {
 	struct vm *vm = vm_create();
 
-	expect_equal(x(&host.kvm, KVM_CHECK_EXTENSION, KVM_CAP_IMMEDIATE_EXIT), 1);
-	expect_equal(x(vm, KVM_CHECK_EXTENSION, KVM_CAP_IMMEDIATE_EXIT), 1);
+	expect_answer(&host.kvm, ANSWERS(KVM_CAP_IMMEDIATE_EXIT, 1));
+	expect_answer(vm, ANSWERS(KVM_CAP_IMMEDIATE_EXIT, 1));
 }
 
 /* Before entry */

@@ -132,8 +132,8 @@ CASE(memory_backing, read_only_slot_needs_memory_to_read, .contract = "backing.p
 CASE(memory_backing, fault_info_is_always_offered, .contract = "cap.memory_fault_info",
      .needs = { KERNEL(6, 8) })
 {
-	expect_equal(x(&host.kvm, KVM_CHECK_EXTENSION, KVM_CAP_MEMORY_FAULT_INFO), 1);
-	expect_equal(x(vm_create(), KVM_CHECK_EXTENSION, KVM_CAP_MEMORY_FAULT_INFO), 1);
+	expect_answer(&host.kvm, ANSWERS(KVM_CAP_MEMORY_FAULT_INFO, 1));
+	expect_answer(vm_create(), ANSWERS(KVM_CAP_MEMORY_FAULT_INFO, 1));
 }
 
 /* api.rst says that the page is named: it is for guest_memfd and private memory only (drift.md). */

@@ -4,13 +4,12 @@
  * spaces, and changes while a vCPU runs. Documented in api.rst: KVM_SET_USER_MEMORY_REGION,
  * KVM_SET_USER_MEMORY_REGION2 and KVM_SMI.
  */
-#include "kvmspec.h"
+#include "smm.h"
 
 #include <stdio.h>
 
 GUEST_EACH_MODE(memory_access);
 GUEST(long64, watch);
-GUEST(real16, read_in_smm);
 
 #define OTHER_SLOT (SLOT_ID + 1)
 #define OTHER_GPA  (SLOT_GPA + 8 * PAGE) /* in reach of real-mode code, too */
@@ -18,23 +17,18 @@ GUEST(real16, read_in_smm);
 
 CASE(memory_slots, what_every_x86_kvm_has, .contract = "slot.capabilities")
 {
-	static const struct {
-		const char *name;
-		int cap, answer;
-	} rows[] = {
-		{ "KVM_CAP_USER_MEMORY", KVM_CAP_USER_MEMORY, 1 },
-		{ "KVM_CAP_DESTROY_MEMORY_REGION_WORKS", KVM_CAP_DESTROY_MEMORY_REGION_WORKS, 1 },
-		{ "KVM_CAP_JOIN_MEMORY_REGIONS_WORKS", KVM_CAP_JOIN_MEMORY_REGIONS_WORKS, 1 },
-		{ "KVM_CAP_SYNC_MMU", KVM_CAP_SYNC_MMU, 1 },
-		{ "KVM_CAP_READONLY_MEM", KVM_CAP_READONLY_MEM, 1 },
+	static const struct answer answers[] = {
+		ANSWERS(KVM_CAP_USER_MEMORY, 1),
+		ANSWERS(KVM_CAP_DESTROY_MEMORY_REGION_WORKS, 1),
+		ANSWERS(KVM_CAP_JOIN_MEMORY_REGIONS_WORKS, 1),
+		ANSWERS(KVM_CAP_SYNC_MMU, 1),
+		ANSWERS(KVM_CAP_READONLY_MEM, 1),
 	};
 	struct vm *vm = vm_create();
 
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-		expect_equal_(HERE, rows[i].name, x(&host.kvm, KVM_CHECK_EXTENSION, rows[i].cap),
-			      rows[i].answer);
-		expect_equal_(HERE, rows[i].name, x(vm, KVM_CHECK_EXTENSION, rows[i].cap),
-			      rows[i].answer);
+	for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
+		expect_answer(&host.kvm, answers[i]);
+		expect_answer(vm, answers[i]);
 	}
 }
 
@@ -498,9 +492,6 @@ CASE(memory_slots, newer_ioctl_makes_the_same_slots, .contract = "slot.region2",
 }
 
 /* Address space 1 is system-management mode's: api.rst does not say so, KVM's x86 code does. */
-#define SMM          1u
-#define SMM_ENTRY    0x38000 /* SMBASE after reset, and 0x8000 */
-#define IN_SMM(slot) (SMM << 16 | (slot))
 
 CASE(memory_slots, other_address_space_is_not_seen, .contract = "slot.address_space.separate",
      .each_mode = memory_access, .needs = { CAP_AT_LEAST(KVM_CAP_MULTI_ADDRESS_SPACE, 2) })
@@ -528,17 +519,14 @@ CASE(memory_slots, deleting_in_one_address_space_leaves_the_other,
 }
 
 CASE(memory_slots, system_management_mode_has_its_own_slots, .contract = "slot.address_space.smm",
-     .needs = { CAP_AT_LEAST(KVM_CAP_MULTI_ADDRESS_SPACE, 2), CAP(KVM_CAP_X86_SMM) })
+     NEEDS_SMM)
 {
 	struct vcpu *vcpu = boot(read_in_smm);
 	struct vm *vm = vcpu->vm;
-	uint64_t handler = guest_symbol(vcpu, "handler");
-	struct kvm_userspace_memory_region slot = add_slot(vm), other;
+	struct kvm_userspace_memory_region slot = add_slot(vm),
+					   other = add_slot(vm, .slot = IN_SMM(SLOT_ID));
 
-	memcpy(vm->ram + SMM_ENTRY, vm->ram + handler, guest_symbol(vcpu, "handler_end") - handler);
-	add_slot(vm, .slot = IN_SMM(RAM_SLOT), .guest_phys_addr = 0, .memory_size = RAM_SIZE,
-		 .userspace_addr = (uintptr_t)vm->ram);
-	other = add_slot(vm, .slot = IN_SMM(SLOT_ID));
+	add_smm_handler(vcpu, "reader");
 	*slot_word(&slot, 0) = 7;
 	*slot_word(&other, 0) = 8;
 

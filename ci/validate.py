@@ -121,7 +121,8 @@ RECORD: dict[str, tuple[bool, Check]] = {
     "shared_ioctls": (True, object_of(r"(system|vm|vcpu|device) KVM_\w+",
                                       object_of(r"ok|E\w+|errno -?\d+|other", count))),
     "exits": (True, object_of(r"KVM_EXIT_(\w+|#\d+)|other", count)),
-    "capabilities": (True, object_of(r"KVM_CAP_\w+", lambda use: use in ("needed", "refused", "enabled"))),
+    "capabilities": (True, object_of(r"KVM_CAP_\w+", lambda use: use in ("checked", "needed", "refused", "enabled"))),
+    "fields": (True, object_of(r"[a-z][\w.]*", lambda use: use in ("set", "asserted"))),
 }
 
 HOST: dict[str, tuple[bool, Check]] = {

@@ -33,12 +33,36 @@ void expect_errno_(const char *file, int line, const char *what, int result, int
 		  strerror(-result));
 }
 
+static void describe_answer(const struct answer *a, char *buf, size_t size)
+{
+	if (a->least == a->most)
+		append(buf, size, "%d", a->least);
+	else if (a->bits)
+		append(buf, size, "a number with the bits %#x", a->bits);
+	else
+		append(buf, size, "%d or more", a->least);
+}
+
+void expect_answer_(const char *file, int line, const struct kvm_fd *fd, struct answer want)
+{
+	int got = kvm_ioctl_checked(fd, INDEX_KVM_CHECK_EXTENSION, want.cap, file, line);
+	char expected[160];
+
+	if (got < want.least || got > want.most || (got & want.bits) != want.bits) {
+		snprintf(expected, sizeof expected, "KVM_CHECK_EXTENSION(%s) on %s answers ",
+			 want.name, fd->kind == FD_SYSTEM ? "/dev/kvm" : "a VM");
+		describe_answer(&want, expected, sizeof expected);
+		case_fail(NULL, file, line, expected, "%d (%#x)", got, got);
+	}
+	evidence_cap(want.cap, CAP_CHECKED);
+}
+
 /* The vCPU's last exit, in words. Not from the evidence: other threads' exits are there, too. */
 static const char *describe_last_exit(const struct vcpu *vcpu, char *buf, size_t size)
 {
 	struct exit_event event;
 
-	exit_event_of(vcpu, vcpu->result, &event);
+	exit_event_of(vcpu, vcpu->last.result, &event);
 	return describe_exit(&event, buf, size);
 }
 
@@ -56,6 +80,7 @@ void expect_run_exit_(const char *file, int line, struct vcpu *vcpu, uint32_t re
 {
 	char got[1024];
 
+	evidence_field(FIELD_exit_reason, FIELD_ASSERTED);
 	if (vcpu_run(vcpu) != 0 || vcpu->run->exit_reason != reason)
 		case_fail(vcpu, file, line, exit_name(reason), "%s",
 			  describe_last_exit(vcpu, got, sizeof got));
@@ -66,6 +91,7 @@ void expect_exit_reason_(const char *file, int line, struct vcpu *vcpu, uint32_t
 	char expected[96];
 	uint32_t got = vcpu->run->exit_reason;
 
+	evidence_field(FIELD_exit_reason, FIELD_ASSERTED);
 	if (got == reason)
 		return;
 	snprintf(expected, sizeof expected, "exit_reason is %s", exit_name(reason));
@@ -116,6 +142,7 @@ void expect_run_text_(const char *file, int line, struct vcpu *vcpu, uint16_t po
 
 		expect_run_exit_(file, line, vcpu, KVM_EXIT_IO);
 		got = io_exit_of(vcpu);
+		note_io_asserted(".direction = .size = .port = .count = .value = ");
 		expect_io_(file, line, vcpu, got,
 			   (struct io_exit){ .direction = KVM_EXIT_IO_OUT,
 					     .size = 1,

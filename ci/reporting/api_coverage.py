@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: MIT
 """
 What of KVM's API runs have reached, and how: each pair of ioctl and kind of file descriptor, with what
-it returned and in how many cases; each exit reason; each capability.
+it returned and in how many cases; each error that it can fail with; each exit reason; each capability;
+each field of struct kvm_run.
 
     ci/report coverage RUN...            a table of all that the runs reached together (--json: JSON)
     ci/report coverage RUN... --write    the same, and commits it as results/api-coverage.json
     ci/report coverage --check           does results/unreached.tsv say why of all that was not?
+                                         Does errors.tsv have all errors that came?
 
-What there is to reach is in ci/reporting/surface.tsv. A pair is reached by a success, an exit reason by
-a return of KVM_RUN, a capability by a case that needs it or by KVM_ENABLE_CAP.
+What there is to reach is in ci/reporting/surface.tsv and errors.tsv. A pair is reached by a success, an
+error by a failure with it, an exit reason by a return of KVM_RUN, a capability by a case that checks its
+answer, by one that needs it, or by KVM_ENABLE_CAP, a field by a case that asserts its value, or sets it for
+KVM_RUN.
 
 Exit status: 0; with --check 1 if the two files disagree.
 """
@@ -22,7 +26,7 @@ import sys
 from typing import Any
 
 from . import runs
-from .coverage import NAMES, Item, surface
+from .coverage import ERRORS, NAMES, Item, pair_names, pair_results, surface, was_seen
 from .runs import TOP, ReportError, Run
 
 MEASURED = TOP / "results/api-coverage.json"
@@ -34,7 +38,7 @@ Counts = dict[str, dict[str, int]]  # of each item: of each result, how many cas
 
 def item_names(item: Item) -> list[str]:
     """A pair has the kind of descriptor before the ioctl."""
-    return [f"{kind} {item.name}" for kind in item.descriptors.split()] or [item.name]
+    return pair_names(item) or [item.name]
 
 
 def results_of(raw: dict[str, Any], item: Item) -> dict[str, list[str]]:
@@ -43,18 +47,27 @@ def results_of(raw: dict[str, Any], item: Item) -> dict[str, list[str]]:
         return {item.name: ["returned"] if item.name in raw["exits"] else []}
     if item.kind == "capability":
         return {item.name: [raw["capabilities"][item.name]] if item.name in raw["capabilities"] else []}
-    shared = " " in item.descriptors
-    return {name: list(raw["shared_ioctls"].get(name, {}) if shared else raw["ioctls"].get(item.name, {}))
-            for name in item_names(item)}
+    if item.kind == "field":
+        seen = ["seen"] if was_seen(item, raw) else []
+        return {item.name: [raw["fields"][item.name]] if item.name in raw["fields"] else seen}
+    return pair_results(raw, item)
+
+
+def error_counts(of_pairs: Counts) -> Counts:
+    """Of each error in how many cases its pair failed with it; what failed otherwise is in there as well."""
+    counts: Counts = {item.name: {} for item in surface() if item.kind == "error"}
+    for pair, results in of_pairs.items():
+        counts |= {f"{pair} {result}": {"returned": cases} for result, cases in results.items() if result != "ok"}
+    return counts
 
 
 def tally(run: Run, counts: dict[str, Counts]) -> None:
     """Adds the run's cases. A case that was repeated counts once for each of its results."""
     for case in run.cases.values():
         raws = [record.raw for record in case.records]
-        if any("shared_ioctls" not in raw for raw in raws):
+        if any("fields" not in raw for raw in raws):
             raise ReportError(f"{run.name} does not say what its cases reached: it is a baseline, or older")
-        for item in surface():
+        for item in (item for item in surface() if item.kind != "error"):
             found: dict[str, set[str]] = collections.defaultdict(set)
             for raw in raws:
                 for name, results in results_of(raw, item).items():
@@ -70,6 +83,7 @@ def measure(all_runs: list[Run]) -> dict[str, Any]:
     counts: dict[str, Counts] = {kind: {} for kind in NAMES}
     for run in all_runs:
         tally(run, counts)
+    counts["error"] = error_counts(counts["ioctl"])
     return {"schema": SCHEMA,
             "runs": [{"engine": run.engine, "vendor": run.vendor, "kernel": run.kernel}
                      | ({"kvm_config": run.kvm_config} if run.kvm_config else {}) for run in all_runs],
@@ -79,7 +93,7 @@ def measure(all_runs: list[Run]) -> dict[str, Any]:
 
 def reached(measured: dict[str, Any], kind: str, name: str) -> bool:
     results = measured[kind].get(name, {})
-    return "ok" in results if kind == "ioctl" else bool(results)
+    return "ok" in results if kind == "ioctl" else bool(set(results) - {"seen"})
 
 
 def missing(measured: dict[str, Any]) -> list[tuple[str, str]]:
@@ -93,12 +107,24 @@ def reasons() -> dict[tuple[str, str], str]:
 
 
 def problems(measured: dict[str, Any], why: dict[tuple[str, str], str]) -> list[str]:
-    """Where the measurement and the reasons disagree."""
+    """Where the measurement, the reasons and the table of errors disagree."""
     left = missing(measured)
+    listed = {item.name for item in surface() if item.kind == "error"}
     return ([f"{kind} {name} is not reached, and {UNREACHED.name} does not say why"
              for kind, name in left if (kind, name) not in why]
             + [f"{kind} {name} is in {UNREACHED.name}, and is reached, or is nothing to reach"
-               for kind, name in why if (kind, name) not in left])
+               for kind, name in why if (kind, name) not in left]
+            + [f"error {name} came, and is not in {ERRORS.name}" for name in measured["error"] if name not in listed])
+
+
+def unseen(measured: dict[str, Any]) -> dict[str, list[str]]:
+    """Of each pair the errors that did not come: "EIO (api.rst)"."""
+    found: dict[str, list[str]] = {}
+    for item in surface():
+        if item.kind == "error" and not reached(measured, "error", item.name):
+            pair, _, error = item.name.rpartition(" ")
+            found.setdefault(pair, []).append(f"{error} ({item.source})")
+    return found
 
 
 def table(measured: dict[str, Any], why: dict[tuple[str, str], str]) -> list[str]:
@@ -107,12 +133,18 @@ def table(measured: dict[str, Any], why: dict[tuple[str, str], str]) -> list[str
     for kind, title in NAMES.items():
         names = [name for item in surface() if item.kind == kind for name in item_names(item)]
         done = sum(reached(measured, kind, name) for name in names)
-        lines += ["", f"{title}: {done} of {len(names)}; behind each result the number of cases"]
+        checked = sum(set(measured[kind].get(name, {})) == {"checked"} for name in names)
+        lines += ["", f"{title}: {done} of {len(names)}{f', {checked} only checked' if checked else ''}; "
+                      "behind each result the number of cases"]
+        if kind == "error":  # the others stand behind their ioctls
+            names = [name for name in names if not reached(measured, kind, name)]
+        errors = unseen(measured) if kind == "ioctl" else {}
         for name in names:
             results = " ".join(f"{result} {cases}" for result, cases in
                                sorted(measured[kind].get(name, {}).items(), key=lambda one: (one[0] != "ok", one)))
             reason = "" if reached(measured, kind, name) else f"not reached: {why.get((kind, name), 'for no reason given')}"
-            lines.append(f"  {name:42}  {'; '.join(part for part in (results, reason) if part)}")
+            failures = f"without {', '.join(errors[name])}" if name in errors else ""
+            lines.append(f"  {name:42}  {'; '.join(part for part in (results, failures, reason) if part)}")
     return lines
 
 

@@ -172,6 +172,7 @@ static json_t *exit_counts(const struct evidence *e)
 static json_t *used_capabilities(const struct evidence *e)
 {
 	static const char *const uses[] = {
+		[CAP_CHECKED] = "checked",
 		[CAP_NEEDED] = "needed",
 		[CAP_REFUSED] = "refused",
 		[CAP_ENABLED] = "enabled",
@@ -184,6 +185,24 @@ static json_t *used_capabilities(const struct evidence *e)
 
 		if (name)
 			json_object_set_new(object, name, json_string(use));
+	}
+	return object;
+}
+
+/* The same. */
+static json_t *used_fields(const struct evidence *e)
+{
+	static const char *const uses[] = {
+		[FIELD_SET] = "set",
+		[FIELD_ASSERTED] = "asserted",
+	};
+	json_t *object = json_object();
+
+	for (enum run_field field = 0; field < FIELD_COUNT; field++) {
+		const char *use = e->fields[field] < COUNT(uses) ? uses[e->fields[field]] : NULL;
+
+		if (use)
+			json_object_set_new(object, field_names[field], json_string(use));
 	}
 	return object;
 }
@@ -322,6 +341,7 @@ json_t *make_record(const struct run *run, const struct planned *planned,
 	json_object_set_new(record, "shared_ioctls", ioctl_results(e, true));
 	json_object_set_new(record, "exits", exit_counts(e));
 	json_object_set_new(record, "capabilities", used_capabilities(e));
+	json_object_set_new(record, "fields", used_fields(e));
 	return record;
 }
 

@@ -23,6 +23,12 @@ FAILURES = {
         "KVM_GET_API_VERSION fails with EINVAL", "it succeeds and returns 12", None, None),
     "assertions/expect_errno_but_another": (
         "KVM_GET_REGS fails with ENOENT", "it fails with EFAULT (Bad address)", None, None),
+    "assertions/expect_answer": (
+        "KVM_CHECK_EXTENSION(KVM_CAP_USER_MEMORY) on /dev/kvm answers 2", "1 (0x1)", None, None),
+    "assertions/expect_answer_at_least": (
+        "KVM_CHECK_EXTENSION(KVM_CAP_USER_MEMORY) on a VM answers 2 or more", "1 (0x1)", None, None),
+    "assertions/expect_answer_bits": (
+        "KVM_CHECK_EXTENSION(KVM_CAP_USER_MEMORY) on /dev/kvm answers a number with the bits 0x3", "1 (0x1)", None, None),
     "assertions/x_fails": (
         "KVM_GET_REGS succeeds", "KVM_GET_REGS fails with EFAULT (Bad address)", None, None),
     "assertions/expect_run_errno_but_it_returns": (
@@ -297,7 +303,7 @@ class Fixtures(unittest.TestCase):
     def test_ioctls_of_several_kinds_of_descriptors_are_counted_by_kind(self):
         shared = self.results.by_case["needs/are_met_and_used"]["shared_ioctls"]
         self.assertEqual(shared["vm KVM_ENABLE_CAP"], {"ok": 1, "EINVAL": 1})
-        self.assertEqual(set(shared), {"system KVM_CHECK_EXTENSION", "vm KVM_ENABLE_CAP"})
+        self.assertEqual(set(shared), {"system KVM_CHECK_EXTENSION", "vm KVM_CHECK_EXTENSION", "vm KVM_ENABLE_CAP"})
 
     def test_exits_are_counted_by_reason(self):
         exits = {case: self.results.by_case[f"assertions/expect_run_{case}"]["exits"]
@@ -305,14 +311,28 @@ class Fixtures(unittest.TestCase):
         self.assertEqual(exits, {"text_but_it_ends": {"KVM_EXIT_IO": 13, "KVM_EXIT_HLT": 1},
                                  "errno_but_another": {}})
 
-    def test_capabilities_are_those_needed_refused_or_enabled(self):
+    def test_capabilities_are_those_checked_needed_refused_or_enabled(self):
         capabilities = {case: self.results.by_case[f"needs/{case}"]["capabilities"]
                         for case in ("are_met_and_used", "are_met", "more_of_a_capability")}
         self.assertEqual(capabilities, {
             "are_met_and_used": {"KVM_CAP_DISABLE_QUIRKS": "enabled", "KVM_CAP_NR_VCPUS": "refused",
-                                 "KVM_CAP_USER_MEMORY": "needed"},
+                                 "KVM_CAP_USER_MEMORY": "needed", "KVM_CAP_SYNC_MMU": "checked"},
             "are_met": {"KVM_CAP_USER_MEMORY": "needed", "KVM_CAP_NR_MEMSLOTS": "needed"},
             "more_of_a_capability": {}})
+
+    def test_fields_are_those_asserted_or_set(self):
+        io = {"direction": "direction", "size": "size", "port": "port", "count": "count", "value": "data"}
+        mmio = {"phys_addr": "phys_addr", "len": "len", "is_write": "is_write", "value": "data"}
+        wanted = {f"{exit}_{named}": {f"{exit}.{field}"} for exit, fields in (("io", io), ("mmio", mmio))
+                  for named, field in fields.items()}
+        wanted |= {"text_but_it_ends": {f"io.{field}" for field in io.values()}, "io_but_another_exit": set()}
+        for case, fields in wanted.items():
+            self.assertEqual(self.results.by_case[f"assertions/expect_run_{case}"]["fields"],
+                             dict.fromkeys(fields | {"exit_reason"}, "asserted"), case)
+        self.assertEqual(self.results.by_case["assertions/expect_run_exit_but_it_fails"]["fields"],
+                         {"exit_reason": "asserted", "immediate_exit": "set"})
+        self.assertEqual(self.results.by_case["assertions/expect_run_errno_but_it_returns"]["fields"], {})
+        self.assertEqual(self.results.by_case["wild/fails_with_garbage"]["fields"], {}, "any number was there")
 
     def test_time_outs_are_kept(self):
         for case, record in self.results.by_case.items():

@@ -60,6 +60,21 @@ CASE(assertions, expect_errno_but_another)
 	expect_errno(ENOENT, vcpu, KVM_GET_REGS, NULL); /* ends here */
 }
 
+CASE(assertions, expect_answer)
+{
+	expect_answer(&host.kvm, ANSWERS(KVM_CAP_USER_MEMORY, 2)); /* ends here */
+}
+
+CASE(assertions, expect_answer_at_least)
+{
+	expect_answer(vm_create(), ANSWERS_AT_LEAST(KVM_CAP_USER_MEMORY, 2)); /* ends here */
+}
+
+CASE(assertions, expect_answer_bits)
+{
+	expect_answer(&host.kvm, ANSWERS_BITS(KVM_CAP_USER_MEMORY, 3)); /* ends here */
+}
+
 CASE(assertions, x_fails)
 {
 	struct vcpu *vcpu = boot_real16(hlt_loop);
@@ -243,6 +258,7 @@ CASE(assertions, all_hold, .contract = "fixture.two_columns")
 
 	expect(1, "never said");
 	expect_equal(1, 1);
+	expect_answer(vcpu->vm, ANSWERS_AT_LEAST(KVM_CAP_USER_MEMORY, 1));
 	expect_exit_reason(vcpu, KVM_EXIT_HLT);
 	expect_regs(vcpu, .rax = 42, .rip = guest_symbol(vcpu, "end"));
 	expect_sregs(vcpu, .efer = 0);

@@ -109,6 +109,8 @@ CASE(needs, are_met_and_used, .needs = { CAP(KVM_CAP_DISABLE_QUIRKS), CAP(KVM_CA
 {
 	struct vm *vm = vm_create();
 
+	expect_answer(vm, ANSWERS(KVM_CAP_SYNC_MMU, 1));
+	expect_answer(vm, ANSWERS(KVM_CAP_USER_MEMORY, 1));
 	enable_cap(vm, KVM_CAP_DISABLE_QUIRKS, 0);
 	x_try(vm, KVM_ENABLE_CAP, &(struct kvm_enable_cap){ .cap = KVM_CAP_NR_VCPUS });
 }
