@@ -108,6 +108,25 @@ CASE(interrupts, end_of_a_resampled_interrupt_is_signalled, .contract = "irqfd.r
 	}
 }
 
+/* Its I/O APIC must hear of the end, so the bit of MSR_KVM_PV_EOI_EN does not offer another one. */
+CASE(interrupts, level_triggered_interrupt_is_not_ended_by_a_bit, .contract = "pv_eoi.ioapic",
+     .needs = { CAP(KVM_CAP_IRQCHIP), PV_FEATURE(KVM_FEATURE_PV_EOI) })
+{
+	struct vcpu *vcpu = until_ready(boot_with_irqchip(interrupts));
+	struct kvm_irq_level line = { .irq = PIN };
+
+	route_pin(vcpu->vm, LEVEL_TRIGGERED);
+	vcpu_set_msr(vcpu, MSR_KVM_PV_EOI_EN, guest_symbol(vcpu, "eoi_word") | KVM_MSR_ENABLED);
+	for (unsigned i = 0; i < 10; i++) {
+		line.level = 1;
+		x(vcpu->vm, KVM_IRQ_LINE, &line);
+		expect_run_report(vcpu, TAKEN);
+		line.level = 0;
+		x(vcpu->vm, KVM_IRQ_LINE, &line);
+		expect_run_report(vcpu, ENDED);
+	}
+}
+
 /* A level of 1 is an asserted line, whatever the pin's polarity says. */
 static void expect_polarity_ignored(uint32_t polarity)
 {
@@ -165,7 +184,7 @@ CASE(interrupts, timer_expires_at_the_deadline, .contract = "apic.tsc_deadline",
 	struct vcpu *vcpu = boot_with_deadline_timer();
 	struct kvm_regs regs;
 
-	go_to(vcpu, "set_deadline", .rsi = 100000);
+	go_to(vcpu, "set_deadline", .rsi = 1 << 21);
 	expect_run_report(vcpu, TAKEN);
 	regs = vcpu_regs(vcpu);
 	expect(regs.r14 >= regs.r13, "it is %llu ticks early", regs.r13 - regs.r14);

@@ -66,16 +66,20 @@ static unsigned widest(const struct guest_image *guest)
 
 #define NEEDS_IOEVENTFD .needs = { CAP(KVM_CAP_IOEVENTFD) }
 
+/* Each length has an eventfd of its own at the same address. */
 CASE(ioeventfd, write_signals_instead_of_an_exit, .contract = "ioeventfd.signal", .each_mode = mmio,
      NEEDS_IOEVENTFD)
 {
-	for (unsigned bytes = 1; bytes <= widest(guest); bytes *= 2) {
-		struct vcpu *vcpu = boot(guest);
-		int fd = add_ioeventfd(vcpu->vm,
-				       (struct kvm_ioeventfd){ .addr = DOORBELL, .len = bytes });
+	struct vcpu *vcpu = boot(guest);
+	int fds[9] = { 0 };
 
-		for (uint64_t value = 0; value < 3; value++)
-			expect_signal(vcpu, fd, bytes, value);
+	for (unsigned bytes = 1; bytes <= widest(guest); bytes *= 2)
+		fds[bytes] = add_ioeventfd(
+			vcpu->vm, (struct kvm_ioeventfd){ .addr = DOORBELL, .len = bytes });
+	for (unsigned bytes = 1; bytes <= widest(guest); bytes *= 2) {
+		expect_signal(vcpu, fds[bytes], bytes, 7);
+		for (unsigned other = 1; other <= widest(guest); other *= 2)
+			expect_equal(signals_of(fds[other]), 0);
 	}
 }
 
