@@ -6,9 +6,7 @@
  * KVM_CAP_TSC_DEADLINE_TIMER.
  */
 #include "interrupts.h"
-
-#include <sys/eventfd.h>
-#include <unistd.h>
+#include "eventfds.h"
 
 /* Whether the local APIC has it in service (Intel SDM vol. 3, ISR). */
 static bool is_in_service(struct vcpu *vcpu)
@@ -59,31 +57,6 @@ static void route_pin(struct vm *vm, uint32_t bits)
 static bool is_asserted(struct vm *vm)
 {
 	return io_apic(vm).chip.ioapic.irr >> PIN & 1;
-}
-
-static int make_eventfd(void)
-{
-	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-
-	if (fd < 0)
-		error("eventfd: %s", strerror(errno));
-	return fd;
-}
-
-/* How often it was signalled since the last look. */
-static uint64_t signals_of(int fd)
-{
-	uint64_t count = 0;
-
-	return read(fd, &count, sizeof count) == sizeof count ? count : 0;
-}
-
-static void signal_eventfd(int fd)
-{
-	const uint64_t one = 1;
-
-	if (write(fd, &one, sizeof one) != sizeof one)
-		error("write to an eventfd: %s", strerror(errno));
 }
 
 CASE(interrupts, end_of_a_resampled_interrupt_is_signalled, .contract = "irqfd.resample",

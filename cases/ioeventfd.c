@@ -3,10 +3,7 @@
  * Eventfds that a guest's write signals, instead of an exit. Documented in api.rst under KVM_IOEVENTFD;
  * what it refuses: cases/bad_input.c.
  */
-#include "kvmspec.h"
-
-#include <sys/eventfd.h>
-#include <unistd.h>
+#include "eventfds.h"
 
 GUEST_EACH_MODE(mmio);
 GUEST_EACH_MODE(port_io);
@@ -16,19 +13,9 @@ GUEST_EACH_MODE(port_io);
 
 static int add_ioeventfd(struct vm *vm, struct kvm_ioeventfd registration)
 {
-	registration.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (registration.fd < 0)
-		error("eventfd: %s", strerror(errno));
+	registration.fd = make_eventfd();
 	x(vm, KVM_IOEVENTFD, &registration);
 	return registration.fd;
-}
-
-/* How often it was signalled since the last look. */
-static uint64_t signals_of(int fd)
-{
-	uint64_t count = 0;
-
-	return read(fd, &count, sizeof count) == sizeof count ? count : 0;
 }
 
 /* The guest's next run writes the value. */
