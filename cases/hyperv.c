@@ -164,26 +164,13 @@ CASE(hyperv, synic2_leaves_its_pages, .contract = "hyperv.synic.pages",
 
 /* Hypercalls: the input in RCX, parameters in RDX and R8, the result in RAX. */
 
-static void expect_hypercall(struct vcpu *vcpu, struct kvm_regs regs, uint64_t result)
-{
-	regs.rip = guest_symbol(vcpu, host_hypercall());
-	regs.rsp = vcpu->loaded.rsp;
-	regs.rflags = vcpu->loaded.rflags;
-	vcpu_set_regs(vcpu, regs);
-	vcpu_run_or_give_up(vcpu);
-	expect_exit_reason(vcpu, KVM_EXIT_IO);
-	expect_regs(vcpu, .rax = result);
-}
-
 CASE(hyperv, long_spin_wait_succeeds, .contract = "hyperv.spin",
      .needs = { CAP(KVM_CAP_HYPERV_SPIN) })
 {
 	struct vcpu *vcpu = boot_hyperv();
 
-	expect_hypercall(vcpu,
-			 (struct kvm_regs){ .rcx = HV_NOTIFY_LONG_SPIN_WAIT | HV_FAST, .rdx = 1 },
-			 HV_SUCCESS);
-	expect_hypercall(vcpu, (struct kvm_regs){ .rcx = 0x7fff | HV_FAST }, HV_INVALID_CODE);
+	expect_hypercall(vcpu, HV_SUCCESS, .rcx = HV_NOTIFY_LONG_SPIN_WAIT | HV_FAST, .rdx = 1);
+	expect_hypercall(vcpu, HV_INVALID_CODE, .rcx = 0x7fff | HV_FAST);
 }
 
 CASE(hyperv, flush_of_all_address_spaces_succeeds, .contract = "hyperv.tlbflush",
@@ -193,8 +180,7 @@ CASE(hyperv, flush_of_all_address_spaces_succeeds, .contract = "hyperv.tlbflush"
 	struct vcpu *vcpu = boot_hyperv();
 
 	memcpy(vcpu->vm->ram + PLACE, all, sizeof all);
-	expect_hypercall(vcpu, (struct kvm_regs){ .rcx = HV_FLUSH_ADDRESS_SPACE, .rdx = PLACE },
-			 HV_SUCCESS);
+	expect_hypercall(vcpu, HV_SUCCESS, .rcx = HV_FLUSH_ADDRESS_SPACE, .rdx = PLACE);
 }
 
 CASE(hyperv, send_ipi_interrupts_the_vcpu, .contract = "hyperv.send_ipi",
@@ -239,9 +225,8 @@ EACH_MSR(NEEDS_ITS_FEATURE)
 CASE(hyperv, hypercall_needs_its_feature, .contract = "hyperv.enforce_cpuid.hypercall",
      .needs = { CAP(KVM_CAP_HYPERV_ENFORCE_CPUID) })
 {
-	expect_hypercall(boot_enforced(ACCESS_HYPERCALL),
-			 (struct kvm_regs){ .rcx = HV_NOTIFY_LONG_SPIN_WAIT | HV_FAST, .rdx = 1 },
-			 HV_ACCESS_DENIED);
+	expect_hypercall(boot_enforced(ACCESS_HYPERCALL), HV_ACCESS_DENIED,
+			 .rcx = HV_NOTIFY_LONG_SPIN_WAIT | HV_FAST, .rdx = 1);
 }
 
 CASE(hyperv, msrs_need_hypervs_interface, .contract = "hyperv.interface",

@@ -6,9 +6,7 @@
  * KVM_CAP_TSC_DEADLINE_TIMER.
  */
 #include "interrupts.h"
-
-#include <sys/eventfd.h>
-#include <unistd.h>
+#include "eventfds.h"
 
 /* Whether the local APIC has it in service (Intel SDM vol. 3, ISR). */
 static bool is_in_service(struct vcpu *vcpu)
@@ -61,31 +59,6 @@ static bool is_asserted(struct vm *vm)
 	return io_apic(vm).chip.ioapic.irr >> PIN & 1;
 }
 
-static int make_eventfd(void)
-{
-	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-
-	if (fd < 0)
-		error("eventfd: %s", strerror(errno));
-	return fd;
-}
-
-/* How often it was signalled since the last look. */
-static uint64_t signals_of(int fd)
-{
-	uint64_t count = 0;
-
-	return read(fd, &count, sizeof count) == sizeof count ? count : 0;
-}
-
-static void signal_eventfd(int fd)
-{
-	const uint64_t one = 1;
-
-	if (write(fd, &one, sizeof one) != sizeof one)
-		error("write to an eventfd: %s", strerror(errno));
-}
-
 CASE(interrupts, end_of_a_resampled_interrupt_is_signalled, .contract = "irqfd.resample",
      .needs = { CAP(KVM_CAP_IRQFD_RESAMPLE), CAP(KVM_CAP_IRQCHIP) })
 {
@@ -105,6 +78,25 @@ CASE(interrupts, end_of_a_resampled_interrupt_is_signalled, .contract = "irqfd.r
 		expect_run_report(vcpu, ENDED);
 		expect(!is_asserted(vcpu->vm), "the line is asserted");
 		expect_equal(signals_of(irqfd.resamplefd), 1);
+	}
+}
+
+/* Its I/O APIC must hear of the end, so the bit of MSR_KVM_PV_EOI_EN does not offer another one. */
+CASE(interrupts, level_triggered_interrupt_is_not_ended_by_a_bit, .contract = "pv_eoi.ioapic",
+     .needs = { CAP(KVM_CAP_IRQCHIP), PV_FEATURE(KVM_FEATURE_PV_EOI) })
+{
+	struct vcpu *vcpu = until_ready(boot_with_irqchip(interrupts));
+	struct kvm_irq_level line = { .irq = PIN };
+
+	route_pin(vcpu->vm, LEVEL_TRIGGERED);
+	vcpu_set_msr(vcpu, MSR_KVM_PV_EOI_EN, guest_symbol(vcpu, "eoi_word") | KVM_MSR_ENABLED);
+	for (unsigned i = 0; i < 10; i++) {
+		line.level = 1;
+		x(vcpu->vm, KVM_IRQ_LINE, &line);
+		expect_run_report(vcpu, TAKEN);
+		line.level = 0;
+		x(vcpu->vm, KVM_IRQ_LINE, &line);
+		expect_run_report(vcpu, ENDED);
 	}
 }
 
@@ -165,7 +157,7 @@ CASE(interrupts, timer_expires_at_the_deadline, .contract = "apic.tsc_deadline",
 	struct vcpu *vcpu = boot_with_deadline_timer();
 	struct kvm_regs regs;
 
-	go_to(vcpu, "set_deadline", .rsi = 100000);
+	go_to(vcpu, "set_deadline", .rsi = 1 << 21);
 	expect_run_report(vcpu, TAKEN);
 	regs = vcpu_regs(vcpu);
 	expect(regs.r14 >= regs.r13, "it is %llu ticks early", regs.r13 - regs.r14);

@@ -3,10 +3,7 @@
  * Eventfds that a guest's write signals, instead of an exit. Documented in api.rst under KVM_IOEVENTFD;
  * what it refuses: cases/bad_input.c.
  */
-#include "kvmspec.h"
-
-#include <sys/eventfd.h>
-#include <unistd.h>
+#include "eventfds.h"
 
 GUEST_EACH_MODE(mmio);
 GUEST_EACH_MODE(port_io);
@@ -16,19 +13,9 @@ GUEST_EACH_MODE(port_io);
 
 static int add_ioeventfd(struct vm *vm, struct kvm_ioeventfd registration)
 {
-	registration.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (registration.fd < 0)
-		error("eventfd: %s", strerror(errno));
+	registration.fd = make_eventfd();
 	x(vm, KVM_IOEVENTFD, &registration);
 	return registration.fd;
-}
-
-/* How often it was signalled since the last look. */
-static uint64_t signals_of(int fd)
-{
-	uint64_t count = 0;
-
-	return read(fd, &count, sizeof count) == sizeof count ? count : 0;
 }
 
 /* The guest's next run writes the value. */
@@ -66,16 +53,20 @@ static unsigned widest(const struct guest_image *guest)
 
 #define NEEDS_IOEVENTFD .needs = { CAP(KVM_CAP_IOEVENTFD) }
 
+/* Each length has an eventfd of its own at the same address. */
 CASE(ioeventfd, write_signals_instead_of_an_exit, .contract = "ioeventfd.signal", .each_mode = mmio,
      NEEDS_IOEVENTFD)
 {
-	for (unsigned bytes = 1; bytes <= widest(guest); bytes *= 2) {
-		struct vcpu *vcpu = boot(guest);
-		int fd = add_ioeventfd(vcpu->vm,
-				       (struct kvm_ioeventfd){ .addr = DOORBELL, .len = bytes });
+	struct vcpu *vcpu = boot(guest);
+	int fds[9] = { 0 };
 
-		for (uint64_t value = 0; value < 3; value++)
-			expect_signal(vcpu, fd, bytes, value);
+	for (unsigned bytes = 1; bytes <= widest(guest); bytes *= 2)
+		fds[bytes] = add_ioeventfd(
+			vcpu->vm, (struct kvm_ioeventfd){ .addr = DOORBELL, .len = bytes });
+	for (unsigned bytes = 1; bytes <= widest(guest); bytes *= 2) {
+		expect_signal(vcpu, fds[bytes], bytes, 7);
+		for (unsigned other = 1; other <= widest(guest); other *= 2)
+			expect_equal(signals_of(fds[other]), 0);
 	}
 }
 

@@ -13,7 +13,7 @@ GUEST_EACH_MODE(one_instruction);
 #define expect_run_done(vcpu)                                                                      \
 	expect_run_io(vcpu, .direction = KVM_EXIT_IO_OUT, .port = DONE_PORT, .size = 1)
 
-/* The vCPU's next run executes RDMSR, or WRMSR of the value. */
+/* The vCPU's next run executes the instruction at the label, with a value in EDX:EAX, and this RCX. */
 static inline void prepare_msr(struct vcpu *vcpu, const char *instruction, uint32_t msr,
 			       uint64_t value)
 {
@@ -26,51 +26,54 @@ static inline void prepare_msr(struct vcpu *vcpu, const char *instruction, uint3
 	vcpu_set_regs(vcpu, regs);
 }
 
+static inline uint64_t edx_eax(struct vcpu *vcpu)
+{
+	struct kvm_regs regs = vcpu_regs(vcpu);
+
+	return (uint32_t)regs.rax | regs.rdx << 32;
+}
+
+/* The guest executes it, with no exit on the way; what is then in EDX:EAX. */
+#define guest_executes(vcpu_, instruction, msr, value)                                             \
+	({                                                                                         \
+		struct vcpu *executing_ = (vcpu_);                                                 \
+		prepare_msr(executing_, (instruction), (msr), (value));                            \
+		expect_run_done(executing_);                                                       \
+		edx_eax(executing_);                                                               \
+	})
+#define guest_writes_msr(vcpu_, msr, value) ((void)guest_executes(vcpu_, "wrmsr", msr, value))
+#define guest_reads_msr(vcpu_, msr)         guest_executes(vcpu_, "rdmsr", msr, 0)
+#define guest_reads_tsc(vcpu_)              guest_executes(vcpu_, "rdtsc", 0, 0)
 /* Time for KVM to do what it does at an entry. */
-static inline void guest_runs(struct vcpu *vcpu)
-{
-	struct kvm_regs regs = vcpu->loaded;
-
-	regs.rdi = guest_symbol(vcpu, "nothing");
-	vcpu_set_regs(vcpu, regs);
-	expect_run_done(vcpu);
-}
-
-static inline void guest_writes_msr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
-{
-	prepare_msr(vcpu, "wrmsr", msr, value);
-	expect_run_done(vcpu);
-}
-
-static inline uint64_t guest_reads_msr(struct vcpu *vcpu, uint32_t msr)
-{
-	struct kvm_regs regs;
-
-	prepare_msr(vcpu, "rdmsr", msr, 0);
-	expect_run_done(vcpu);
-	regs = vcpu_regs(vcpu);
-	return (uint32_t)regs.rax | regs.rdx << 32;
-}
-
-static inline uint64_t guest_reads_tsc(struct vcpu *vcpu)
-{
-	struct kvm_regs regs = vcpu->loaded;
-
-	regs.rdi = guest_symbol(vcpu, "rdtsc");
-	vcpu_set_regs(vcpu, regs);
-	expect_run_done(vcpu);
-	regs = vcpu_regs(vcpu);
-	return (uint32_t)regs.rax | regs.rdx << 32;
-}
+#define guest_runs(vcpu_) ((void)guest_executes(vcpu_, "nothing", 0, 0))
 
 #define GP_VECTOR 13
 
 /* RDMSR, or WRMSR of the value, raises #GP. */
-static inline void expect_gp(struct vcpu *vcpu, const char *instruction, uint32_t msr,
-			     uint64_t value)
+#define expect_gp(vcpu_, instruction, msr, value)                                                  \
+	({                                                                                         \
+		struct vcpu *faulting_ = (vcpu_);                                                  \
+		prepare_msr(faulting_, (instruction), (msr), (value));                             \
+		expect_run_exception(faulting_, GP_VECTOR, instruction);                           \
+	})
+
+/* The guest makes a hypercall, with these registers. */
+static inline void run_hypercall(struct vcpu *vcpu, struct kvm_regs regs)
 {
-	prepare_msr(vcpu, instruction, msr, value);
-	expect_run_exception(vcpu, GP_VECTOR, instruction);
+	regs.rip = guest_symbol(vcpu, host_hypercall());
+	regs.rsp = vcpu->loaded.rsp;
+	regs.rflags = vcpu->loaded.rflags;
+	vcpu_set_regs(vcpu, regs);
+	vcpu_run_or_give_up(vcpu);
 }
+
+/* KVM answers it, without an exit: expect_hypercall(vcpu, result, .rax = …). */
+#define expect_hypercall(vcpu_, result, ...)                                                       \
+	({                                                                                         \
+		struct vcpu *calling_ = (vcpu_);                                                   \
+		run_hypercall(calling_, (struct kvm_regs){ __VA_ARGS__ });                         \
+		expect_exit_reason(calling_, KVM_EXIT_IO);                                         \
+		expect_regs(calling_, .rax = (result));                                            \
+	})
 
 #endif

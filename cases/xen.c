@@ -5,12 +5,11 @@
  * KVM_XEN_VCPU_SET_ATTR, KVM_XEN_VCPU_GET_ATTR, KVM_XEN_HVM_CONFIG and KVM_CAP_XEN_HVM; the layout of
  * the pages: Xen's public headers, xen.h. KVM_EXIT_XEN: cases/run_exits.c.
  */
+#include "eventfds.h"
 #include "interrupts.h"
 #include "one_instruction.h"
 
 #include <alloca.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 /* In RAM, where neither code nor tables are. */
 #define SHARED_INFO 0x10000ul
@@ -324,26 +323,9 @@ CASE(xen, timer_that_has_expired_is_an_event, .contract = "xen.timer", NEEDS_EVE
 #define XEN_EVENT_SEND 4  /* EVTCHNOP_send */
 #define INTERDOMAIN    2  /* EVTCHNSTAT_interdomain */
 
-/* It is run at once: the guest's entry takes a label in RDI. */
-static void make_hypercall(struct vcpu *vcpu, struct kvm_regs regs)
-{
-	regs.rip = guest_symbol(vcpu, host_hypercall());
-	regs.rsp = vcpu->loaded.rsp;
-	regs.rflags = vcpu->loaded.rflags;
-	vcpu_set_regs(vcpu, regs);
-	vcpu_run_or_give_up(vcpu);
-}
-
-static void expect_hypercall(struct vcpu *vcpu, struct kvm_regs regs, uint64_t result)
-{
-	make_hypercall(vcpu, regs);
-	expect_exit_reason(vcpu, KVM_EXIT_IO);
-	expect_regs(vcpu, .rax = result);
-}
-
 static void expect_exit_of_hypercall(struct vcpu *vcpu, struct kvm_regs regs)
 {
-	make_hypercall(vcpu, regs);
+	run_hypercall(vcpu, regs);
 	expect_exit_reason(vcpu, KVM_EXIT_XEN);
 	expect_equal(vcpu->run->xen.u.hcall.input, regs.rax);
 }
@@ -355,25 +337,20 @@ CASE(xen, version_is_the_attributes, .contract = "xen.version", NEEDS_EVENTS)
 	intercept_hypercalls(vcpu->vm);
 	set_attribute(vcpu->vm, (struct kvm_xen_hvm_attr){ .type = KVM_XEN_ATTR_TYPE_XEN_VERSION,
 							   .u.xen_version = 4 << 16 | 17 });
-	expect_hypercall(vcpu, (struct kvm_regs){ .rax = XEN_VERSION, .rdi = XENVER_VERSION },
-			 4 << 16 | 17);
+	expect_hypercall(vcpu, 4 << 16 | 17, .rax = XEN_VERSION, .rdi = XENVER_VERSION);
 }
 
 /* What the guest sends to a port, by a hypercall. */
 static void guest_sends(struct vcpu *vcpu, uint32_t port)
 {
 	memcpy(vcpu->vm->ram + ARGUMENT, &port, sizeof port);
-	expect_hypercall(
-		vcpu,
-		(struct kvm_regs){ .rax = XEN_EVENT_OP, .rdi = XEN_EVENT_SEND, .rsi = ARGUMENT },
-		0);
+	expect_hypercall(vcpu, 0, .rax = XEN_EVENT_OP, .rdi = XEN_EVENT_SEND, .rsi = ARGUMENT);
 }
 
 CASE(xen, guests_event_goes_to_an_eventfd, .contract = "xen.evtchn.eventfd", NEEDS_EVENTS)
 {
 	struct vcpu *vcpu = be_xens(boot(one_instruction[MODE_LONG64]), LONG_MODE);
-	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	uint64_t count = 0;
+	int fd = make_eventfd();
 
 	set_attribute(vcpu->vm,
 		      (struct kvm_xen_hvm_attr){ .type = KVM_XEN_ATTR_TYPE_EVTCHN,
@@ -381,8 +358,7 @@ CASE(xen, guests_event_goes_to_an_eventfd, .contract = "xen.evtchn.eventfd", NEE
 							       .type = INTERDOMAIN,
 							       .deliver.eventfd.fd = fd } });
 	guest_sends(vcpu, PORT);
-	expect(read(fd, &count, sizeof count) == sizeof count && count == 1, "it counts %llu",
-	       (unsigned long long)count);
+	expect_equal(signals_of(fd), 1);
 }
 
 CASE(xen, guests_event_goes_to_a_port, .contract = "xen.evtchn.port", NEEDS_EVENTS)
