@@ -58,16 +58,15 @@ CASE(creation, unknown_vm_type_is_refused, .contract = "create_vm.type")
 	expect_errno(EINVAL, &host.kvm, KVM_CREATE_VM, -1ul);
 }
 
-#define MANY_TRIES 10000
-
 CASE(creation, signal_interrupts_creation, .contract = "create_vm.eintr")
 {
 	const struct itimerval often = { { 0, 50 }, { 0, 50 } }, never = { { 0, 0 }, { 0, 0 } };
+	const unsigned most = rounds(1000, 100);
 	int result = 0;
 
 	signal_handle(SIGALRM, 0);
 	setitimer(ITIMER_REAL, &often, NULL);
-	for (unsigned tries = 0; tries < MANY_TRIES && result >= 0; tries++) {
+	for (unsigned tries = 0; tries < most && result >= 0; tries++) {
 		result = x_try(&host.kvm, KVM_CREATE_VM, 0);
 		if (result >= 0)
 			close(result);
