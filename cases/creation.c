@@ -78,16 +78,15 @@ CASE(creation, vm_types_are_those_that_can_be_had, .contract = "cap.vm_types",
 	}
 }
 
-#define MANY_TRIES 10000
-
 CASE(creation, signal_interrupts_creation, .contract = "create_vm.eintr")
 {
 	const struct itimerval often = { { 0, 50 }, { 0, 50 } }, never = { { 0, 0 }, { 0, 0 } };
+	const unsigned most = rounds(1000, 100);
 	int result = 0;
 
 	signal_handle(SIGALRM, 0);
 	setitimer(ITIMER_REAL, &often, NULL);
-	for (unsigned tries = 0; tries < MANY_TRIES && result >= 0; tries++) {
+	for (unsigned tries = 0; tries < most && result >= 0; tries++) {
 		result = x_try(&host.kvm, KVM_CREATE_VM, 0);
 		if (result >= 0)
 			close(result);
