@@ -300,7 +300,7 @@ CASE(lifetime, limits_are_in_order, .contract = "limits.at_least_recommended")
 	expect_answer(&host.kvm, ANSWERS_AT_LEAST(KVM_CAP_MAX_VCPU_ID, most));
 }
 
-CASE(lifetime, many_vcpus, .contract = "limits.vcpus")
+CASE(lifetime, many_vcpus, .contract = "limits.vcpus", .timeout = 60)
 {
 	struct vcpu *vcpu = boot(count_on);
 	unsigned limit = x(vcpu->vm, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
