@@ -3,14 +3,14 @@
 #ifndef KVMSPEC_APIC_ASM_H
 #define KVMSPEC_APIC_ASM_H
 
-#define APIC_BASE     0xfee00000
-#define APIC_TPR      0x80
-#define APIC_EOI      0xb0
-#define APIC_SPURIOUS 0xf0
+#define APIC_BASE      0xfee00000
+#define APIC_TPR       0x80
+#define APIC_EOI       0xb0
+#define APIC_SPURIOUS  0xf0
 #define APIC_LVT_TIMER 0x320
 
-#define APIC_ENABLED      0x100      /* in the spurious vector's register */
-#define LVT_TSC_DEADLINE  (2 << 17)  /* the timer's mode */
+#define APIC_ENABLED     0x100     /* in the spurious vector's register */
+#define LVT_TSC_DEADLINE (2 << 17) /* the timer's mode */
 
 /* Where harness/vm.h has the page tables; the fourth GiB has none yet. */
 #define PDPT       0x71000
