@@ -5,15 +5,14 @@
  * structure: note below KVM_EXIT_MMIO. (The areas immediate_exit, port_io, mmio and hypercalls have
  * more about the exits that they are about.)
  */
+#include "hyperv.h"
 #include "one_instruction.h"
 
 #include <stdio.h>
 
-#define PORT            0x2f8 /* in DX */
-#define MSR             0x174 /* IA32_SYSENTER_CS, which each CPU has */
-#define UNKNOWN_XEN     0x7f  /* Xen has 56 hypercalls */
-#define HV_GUEST_OS_ID  0x40000000
-#define HV_POST_MESSAGE 0x5c
+#define PORT        0x2f8 /* in DX */
+#define MSR         0x174 /* IA32_SYSENTER_CS, which each CPU has */
+#define UNKNOWN_XEN 0x7f  /* Xen has 56 hypercalls */
 
 /* An instruction that exits, what userspace answers, and what the registers hold when it is done. */
 struct operation {
@@ -90,17 +89,17 @@ static void be_xen(struct vcpu *vcpu)
 {
 	x(vcpu->vm, KVM_XEN_HVM_CONFIG,
 	  &(struct kvm_xen_hvm_config){ .flags = KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL,
-					.msr = HV_GUEST_OS_ID });
+					.msr = HV_MSR_GUEST_OS_ID });
 }
 
 static void be_hyperv(struct vcpu *vcpu)
 {
-	static const struct kvm_cpuid_entry2 interface = { .function = 0x40000001,
-							   .eax = 0x31237648 /* "Hv#1" */ };
+	static const struct kvm_cpuid_entry2 interface = { .function = HV_CPUID_INTERFACE,
+							   .eax = HV_INTERFACE };
 
 	vcpu_set_cpuid(vcpu, &interface, 1);
 	enable_cap(vcpu, KVM_CAP_HYPERV_SYNIC2, 0);
-	vcpu_set_msr(vcpu, HV_GUEST_OS_ID, 1); /* any name but 0 enables hypercalls */
+	vcpu_set_msr(vcpu, HV_MSR_GUEST_OS_ID, 1); /* any name but 0 enables hypercalls */
 }
 
 static const struct operation port_read = {

@@ -58,6 +58,26 @@ CASE(creation, unknown_vm_type_is_refused, .contract = "create_vm.type")
 	expect_errno(EINVAL, &host.kvm, KVM_CREATE_VM, -1ul);
 }
 
+/* Types are numbers below 32. */
+CASE(creation, vm_types_are_those_that_can_be_had, .contract = "cap.vm_types",
+     .needs = { CAP(KVM_CAP_VM_TYPES) })
+{
+	uint32_t types = x(&host.kvm, KVM_CHECK_EXTENSION, KVM_CAP_VM_TYPES);
+
+	expect(types & 1u << KVM_X86_DEFAULT_VM, "%#x does not have the default type", types);
+	for (unsigned type = 0; type < 32; type++) {
+		int result = x_try(&host.kvm, KVM_CREATE_VM, type);
+
+		if (types & 1u << type)
+			expect(result >= 0, "type %u: %s", type, errno_name(-result));
+		else
+			expect(result == -EINVAL, "type %u: %s", type,
+			       result >= 0 ? "there is one" : errno_name(-result));
+		if (result >= 0)
+			close(result);
+	}
+}
+
 CASE(creation, signal_interrupts_creation, .contract = "create_vm.eintr")
 {
 	const struct itimerval often = { { 0, 50 }, { 0, 50 } }, never = { { 0, 0 }, { 0, 0 } };

@@ -4,7 +4,9 @@
  * Documented in api.rst: KVM_GET_DIRTY_LOG, KVM_CLEAR_DIRTY_LOG, KVM_SET_USER_MEMORY_REGION
  * (KVM_MEM_LOG_DIRTY_PAGES) and KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2.
  */
-#include "kvmspec.h"
+#include "interrupts.h"
+#include "kvm_writes.h"
+#include "smm.h"
 
 #include <stdio.h>
 #include <sys/mman.h>
@@ -123,32 +125,47 @@ CASE(dirty_log, has_not_what_userspace_wrote, .contract = "dirty_log.userspace",
 	expect_equal(dirty_log(vcpu->vm, SLOT_ID), 0);
 }
 
-/* Memory that KVM writes on the guest's behalf: the guest names the place by an MSR. */
 static void expect_msr_dirties(uint32_t msr, uint64_t enable)
 {
 	struct vcpu *vcpu = boot(LONG64);
 
 	add_slot(vcpu->vm, .memory_size = 16 * PAGE, LOGGED);
-	vcpu_set_msr(vcpu, msr, (SLOT_GPA + 2 * PAGE) | enable);
+	have_kvm_write(vcpu, msr, (SLOT_GPA + 2 * PAGE) | enable);
 	guest_reads(vcpu, SLOT_GPA);
 	expect_equal(dirty_log(vcpu->vm, SLOT_ID), BIT(2));
 	expect_equal(dirty_log(vcpu->vm, SLOT_ID), 0);
 }
 
-CASE(dirty_log, has_the_wall_clock, .contract = "dirty_log.kvm")
+#define HAS_WHAT_KVM_WRITES(name, msr, enable, need)                                               \
+	CASE(dirty_log, has_the_##name, .contract = "dirty_log.kvm", .needs = { need })            \
+	{                                                                                          \
+		expect_msr_dirties((msr), (enable));                                               \
+	}
+EACH_WRITE_BY_KVM(HAS_WHAT_KVM_WRITES)
+
+CASE(dirty_log, has_the_bit_that_ends_an_interrupt, .contract = "dirty_log.kvm.pv_eoi",
+     .needs = { CAP(KVM_CAP_SPLIT_IRQCHIP), PV_FEATURE(KVM_FEATURE_PV_EOI) })
 {
-	expect_msr_dirties(MSR_KVM_WALL_CLOCK_NEW, 0);
+	struct vcpu *vcpu = until_ready(boot_with_split_irqchip(interrupts));
+
+	add_slot(vcpu->vm, .memory_size = 16 * PAGE, LOGGED);
+	vcpu_set_msr(vcpu, MSR_KVM_PV_EOI_EN, (SLOT_GPA + 2 * PAGE) | KVM_MSR_ENABLED);
+	expect_equal(dirty_log(vcpu->vm, SLOT_ID), 0);
+	send_interrupt(vcpu);
+	expect_run_report(vcpu, TAKEN);
+	expect_equal(dirty_log(vcpu->vm, SLOT_ID), BIT(2));
 }
 
-CASE(dirty_log, has_the_system_time, .contract = "dirty_log.kvm")
+CASE(dirty_log, has_the_token_of_an_async_pf, .contract = "dirty_log.kvm.async_pf",
+     .needs = { CAP(KVM_CAP_ASYNC_PF_INT), CAP(KVM_CAP_SPLIT_IRQCHIP) })
 {
-	expect_msr_dirties(MSR_KVM_SYSTEM_TIME_NEW, 1);
-}
+	struct vcpu *vcpu = until_ready(boot_with_split_irqchip(interrupts));
 
-CASE(dirty_log, has_the_steal_time, .contract = "dirty_log.kvm",
-     .needs = { CAP(KVM_CAP_STEAL_TIME) })
-{
-	expect_msr_dirties(MSR_KVM_STEAL_TIME, KVM_MSR_ENABLED);
+	add_slot(vcpu->vm, .memory_size = 16 * PAGE, LOGGED);
+	enable_async_pf(vcpu, SLOT_GPA + 2 * PAGE);
+	expect_equal(dirty_log(vcpu->vm, SLOT_ID), 0);
+	expect_run_report(vcpu, TAKEN);
+	expect_equal(dirty_log(vcpu->vm, SLOT_ID), BIT(2));
 }
 
 CASE(dirty_log, has_what_a_port_read_stored, .contract = "dirty_log.emulated",
@@ -253,6 +270,20 @@ CASE(dirty_log, of_address_spaces_are_separate, .contract = "dirty_log.address_s
 	expect_equal(dirty_log(vcpu->vm, SLOT_ID), 1);
 }
 
+CASE(dirty_log, of_system_management_mode_has_its_writes, .contract = "dirty_log.address_space.smm",
+     NEEDS_SMM)
+{
+	struct vcpu *vcpu = boot(read_in_smm);
+
+	add_smm_handler(vcpu, "writer");
+	add_slot(vcpu->vm, .memory_size = 4 * PAGE, LOGGED);
+	add_slot(vcpu->vm, .slot = IN_SMM(SLOT_ID), .memory_size = 4 * PAGE, LOGGED);
+	x(vcpu, KVM_SMI);
+	expect_run_exit(vcpu, KVM_EXIT_HLT);
+	expect_equal(dirty_log(vcpu->vm, SLOT_ID), 0);
+	expect_equal(dirty_log(vcpu->vm, IN_SMM(SLOT_ID)), BIT(1));
+}
+
 CASE(dirty_log, of_a_read_only_slot_has_no_writes, .contract = "dirty_log.readonly",
      .each_mode = memory_access, .needs = { CAP(KVM_CAP_READONLY_MEM) })
 {
@@ -285,15 +316,10 @@ static bool is_large_page(const void *page)
 	return kib > 0;
 }
 
-/* The guest has written to all of it before: KVM may have mapped it by pages as large. */
-static void expect_small_pages(int advice)
+/* 2 MiB for a slot: a page, or many. */
+static struct kvm_userspace_memory_region large_slot(int advice)
 {
-	struct vcpu *vcpu = boot(LONG64);
 	unsigned char *memory = map_memory(LARGE_PAGE);
-	struct kvm_userspace_memory_region slot = slot_of(.guest_phys_addr = HIGH_GPA,
-							  .memory_size = LARGE_PAGE,
-							  .userspace_addr = (uintptr_t)memory);
-	uint64_t bits[LARGE_PAGE / PAGE / 64] = { 0 };
 
 	if (madvise(memory, LARGE_PAGE, advice) != 0 && advice == MADV_HUGEPAGE)
 		skip("needs transparent huge pages; madvise() answers %s", strerror(errno));
@@ -301,9 +327,14 @@ static void expect_small_pages(int advice)
 	if (is_large_page(memory) != (advice == MADV_HUGEPAGE))
 		skip("needs a %s page; this host gave another one",
 		     advice == MADV_HUGEPAGE ? "2 MiB" : "4 KiB");
-	set_slot(vcpu->vm, &slot);
-	guest_writes(vcpu, HIGH_GPA, .count = LARGE_PAGE / PAGE);
-	set_flags(vcpu->vm, &slot, KVM_MEM_LOG_DIRTY_PAGES);
+	return slot_of(.guest_phys_addr = HIGH_GPA, .memory_size = LARGE_PAGE,
+		       .userspace_addr = (uintptr_t)memory);
+}
+
+static void expect_small_pages(struct vcpu *vcpu)
+{
+	uint64_t bits[LARGE_PAGE / PAGE / 64] = { 0 };
+
 	for (unsigned round = 0; round < 2; round++) {
 		guest_writes(vcpu, HIGH_GPA + 7 * PAGE, .count = 2, .stride = 300 * PAGE);
 		get_log(vcpu->vm, bits);
@@ -312,14 +343,36 @@ static void expect_small_pages(int advice)
 	}
 }
 
+/* The guest has written to all of it before: KVM may have mapped it by pages as large. */
+static void log_what_was_written(int advice)
+{
+	struct vcpu *vcpu = boot(LONG64);
+	struct kvm_userspace_memory_region slot = large_slot(advice);
+
+	set_slot(vcpu->vm, &slot);
+	guest_writes(vcpu, HIGH_GPA, .count = LARGE_PAGE / PAGE);
+	set_flags(vcpu->vm, &slot, KVM_MEM_LOG_DIRTY_PAGES);
+	expect_small_pages(vcpu);
+}
+
 CASE(dirty_log, of_4_kib_pages, .contract = "dirty_log.granularity")
 {
-	expect_small_pages(MADV_NOHUGEPAGE);
+	log_what_was_written(MADV_NOHUGEPAGE);
 }
 
 CASE(dirty_log, of_2_mib_pages_has_pages_of_4_kib, .contract = "dirty_log.granularity")
 {
-	expect_small_pages(MADV_HUGEPAGE);
+	log_what_was_written(MADV_HUGEPAGE);
+}
+
+CASE(dirty_log, of_untouched_2_mib_pages_has_pages_of_4_kib, .contract = "dirty_log.granularity")
+{
+	struct vcpu *vcpu = boot(LONG64);
+	struct kvm_userspace_memory_region slot = large_slot(MADV_HUGEPAGE);
+
+	slot.flags = KVM_MEM_LOG_DIRTY_PAGES;
+	set_slot(vcpu->vm, &slot);
+	expect_small_pages(vcpu);
 }
 
 /* What a migration does: pages are copied as the log names them, while the guest changes them. */

@@ -111,6 +111,32 @@ CASE(guest_debug, step_over_an_exit, .contract = "guest_debug.singlestep.io", .e
 	expect_equal(vcpu->run->debug.arch.dr6 & DR6_BS, DR6_BS);
 }
 
+#define NEEDS_ROBUST_STEPS                                                                         \
+	.needs = { CAP(KVM_CAP_SET_GUEST_DEBUG), CAP(KVM_CAP_X86_ROBUST_SINGLESTEP) }
+
+/* The RFLAGS that are set do not show the step. */
+CASE(guest_debug, set_regs_does_not_end_the_step, .contract = "guest_debug.singlestep.robust",
+     .each_mode = debugged, NEEDS_ROBUST_STEPS)
+{
+	struct vcpu *vcpu = boot_at(guest, "steps");
+
+	debug(vcpu, KVM_GUESTDBG_SINGLESTEP);
+	vcpu_set_regs(vcpu, vcpu_regs(vcpu));
+	expect_run_debug(vcpu, DB_VECTOR, "step_1");
+	expect_run_debug(vcpu, DB_VECTOR, "step_2");
+}
+
+CASE(guest_debug, set_regs_elsewhere_ends_the_steps, .contract = "guest_debug.singlestep.elsewhere",
+     .each_mode = debugged, NEEDS_ROBUST_STEPS)
+{
+	struct vcpu *vcpu = boot_at(guest, "steps");
+
+	debug(vcpu, KVM_GUESTDBG_SINGLESTEP);
+	expect_run_debug(vcpu, DB_VECTOR, "step_1");
+	vcpu_set_regs(vcpu, vcpu_regs(vcpu));
+	expect_run_exit(vcpu, KVM_EXIT_HLT);
+}
+
 /* Breakpoints in the guest's code */
 
 CASE(guest_debug, int3_exits, .contract = "guest_debug.sw_breakpoint", .each_mode = debugged,

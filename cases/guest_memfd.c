@@ -19,7 +19,7 @@ GUEST_EACH_MODE(memory_access);
 
 #define NEEDS_MEMFD  .needs = { CAP(KVM_CAP_GUEST_MEMFD) }
 #define NEEDS_SHARED .needs = { CAP_BITS(KVM_CAP_GUEST_MEMFD_FLAGS, SHARED) }
-/* Software-protected VMs are for tests, and Debian's kernels are built without them. */
+/* For tests only: ci/lab run --variant=private-memory builds Debian's KVM with them. */
 #define NEEDS_PRIVATE .needs = { CAP_BITS(KVM_CAP_VM_TYPES, 1 << KVM_X86_SW_PROTECTED_VM) }
 
 /* An ordinary VM, or else a protected one: /dev/kvm says only that one of them has the capability. */
@@ -470,6 +470,59 @@ CASE(guest_memfd, attribute_chooses_private_or_shared, .contract = "attributes.p
 	expect_guest_reads(vcpu, SLOT_GPA, 7);
 	expect_equal(set_attributes(vcpu->vm, SLOT_GPA, PAGE, KVM_MEMORY_ATTRIBUTE_PRIVATE), 0);
 	expect_guest_reads(vcpu, SLOT_GPA, 8);
+}
+
+CASE(guest_memfd, attribute_is_of_its_range, .contract = "attributes.private.range",
+     .each_mode = memory_access, NEEDS_PRIVATE)
+{
+	struct vcpu *vcpu = boot_protected(guest);
+	struct kvm_userspace_memory_region2 region =
+		region_of(create(vcpu->vm, 3 * PAGE, 0), .memory_size = 3 * PAGE);
+	volatile uint32_t *shared = (volatile uint32_t *)(uintptr_t)region.userspace_addr;
+
+	bind(vcpu->vm, region);
+	expect_equal(set_attributes(vcpu->vm, SLOT_GPA + PAGE, PAGE, KVM_MEMORY_ATTRIBUTE_PRIVATE),
+		     0);
+	guest_writes(vcpu, SLOT_GPA, .count = 3, .value = 7);
+	expect_equal(shared[0], 7);
+	expect_equal(shared[1024], 0);
+	expect_equal(shared[2048], 9);
+}
+
+CASE(guest_memfd, attribute_needs_no_slot, .contract = "attributes.private.gpa",
+     .each_mode = memory_access, NEEDS_PRIVATE)
+{
+	struct vcpu *vcpu = boot_protected(guest);
+	int fd = create(vcpu->vm, PAGE, 0);
+	struct kvm_userspace_memory_region2 region = region_of(fd), same = region;
+
+	expect_equal(set_attributes(vcpu->vm, SLOT_GPA, PAGE, KVM_MEMORY_ATTRIBUTE_PRIVATE), 0);
+	bind(vcpu->vm, region);
+	guest_writes(vcpu, SLOT_GPA, .value = 7);
+	region.memory_size = 0;
+	bind(vcpu->vm, region);
+	prepare_access(vcpu, "read", SLOT_GPA);
+	expect_run_fault(vcpu, SLOT_GPA, KVM_MEMORY_EXIT_FLAG_PRIVATE);
+	bind(vcpu->vm, same);
+	expect_guest_reads(vcpu, SLOT_GPA, 7);
+}
+
+CASE(guest_memfd, private_memory_begins_at_the_offset, .contract = "guest_memfd.slot.private",
+     .each_mode = memory_access, NEEDS_PRIVATE)
+{
+	struct vcpu *vcpu = boot_protected(guest);
+	int fd = create(vcpu->vm, 2 * PAGE, 0);
+	struct kvm_userspace_memory_region2 second = region_of(fd, .guest_memfd_offset = PAGE),
+					    both = region_of(fd, .memory_size = 2 * PAGE);
+
+	expect_equal(set_attributes(vcpu->vm, SLOT_GPA, 2 * PAGE, KVM_MEMORY_ATTRIBUTE_PRIVATE), 0);
+	bind(vcpu->vm, second);
+	guest_writes(vcpu, SLOT_GPA, .value = 7);
+	second.memory_size = 0;
+	bind(vcpu->vm, second);
+	bind(vcpu->vm, both);
+	expect_guest_reads(vcpu, SLOT_GPA, 0);
+	expect_guest_reads(vcpu, SLOT_GPA + PAGE, 7);
 }
 
 CASE(guest_memfd, private_page_without_memory_is_a_fault, .contract = "exit.memory_fault.private",

@@ -151,6 +151,39 @@ CASE(hypercalls, map_gpa_range_exits, .contract = "exit.hypercall.map_gpa_range"
 	expect_equal(vcpu->run->hypercall.longmode, guest->mode == MODE_LONG64);
 }
 
+/* What was in kvm_run before does not stay there. */
+static struct vcpu *make_exiting_hypercall(const struct guest_image *guest)
+{
+	struct vcpu *vcpu = boot(guest);
+
+	enable_cap(vcpu->vm, KVM_CAP_EXIT_HYPERCALL, GPA_RANGE_BIT);
+	memset(&vcpu->run->hypercall, 0xff, sizeof vcpu->run->hypercall);
+	make_hypercall(vcpu, host_hypercall(), KVM_HC_MAP_GPA_RANGE, 0x2000, 3, 0x10);
+	expect_exit_reason(vcpu, KVM_EXIT_HYPERCALL);
+	return vcpu;
+}
+
+CASE(hypercalls, map_gpa_range_exits_with_all_of_flags, .contract = "exit.hypercall.flags",
+     .each_mode = hypercall,
+     .needs = { KERNEL(6, 4), CAP_BITS(KVM_CAP_EXIT_HYPERCALL, GPA_RANGE_BIT) })
+{
+	struct vcpu *vcpu = make_exiting_hypercall(guest);
+	const union exit_data *run = exit_data_of(vcpu->run);
+
+	expect_equal(run->hypercall.flags,
+		     guest->mode == MODE_LONG64 ? KVM_EXIT_HYPERCALL_LONG_MODE : 0);
+}
+
+CASE(hypercalls, map_gpa_range_exits_with_ret_0, .contract = "exit.hypercall.ret.default",
+     .needs = { KERNEL(6, 14), CAP_BITS(KVM_CAP_EXIT_HYPERCALL, GPA_RANGE_BIT) })
+{
+	struct vcpu *vcpu = make_exiting_hypercall(hypercall[MODE_LONG64]);
+
+	expect_equal(vcpu->run->hypercall.ret, 0);
+	expect_run_exit(vcpu, KVM_EXIT_HLT);
+	expect_regs(vcpu, .rax = 0);
+}
+
 CASE(hypercalls, map_gpa_range_returns_what_userspace_says, .contract = "exit.hypercall.ret",
      .each_mode = hypercall, .needs = { CAP_BITS(KVM_CAP_EXIT_HYPERCALL, GPA_RANGE_BIT) })
 {

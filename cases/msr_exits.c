@@ -34,18 +34,6 @@ static void deny(struct vcpu *vcpu, uint32_t accesses, uint32_t msr)
 	x(vcpu->vm, KVM_X86_SET_MSR_FILTER, &filter);
 }
 
-/* The vCPU's next run executes RDMSR, or WRMSR of the value. */
-static void prepare(struct vcpu *vcpu, const char *instruction, uint32_t msr, uint64_t value)
-{
-	struct kvm_regs regs = vcpu->loaded;
-
-	regs.rdi = guest_symbol(vcpu, instruction);
-	regs.rcx = msr;
-	regs.rax = (uint32_t)value;
-	regs.rdx = value >> 32;
-	vcpu_set_regs(vcpu, regs);
-}
-
 static void expect_run_msr(struct vcpu *vcpu, uint32_t exit_reason, uint32_t reason, uint32_t index,
 			   uint64_t data)
 {
@@ -65,7 +53,7 @@ CASE(msr_exits, read_of_an_unknown_msr, .contract = "exit.rdmsr.fields",
 	struct vcpu *vcpu = boot(guest);
 
 	ask_for(vcpu, KVM_MSR_EXIT_REASON_UNKNOWN);
-	prepare(vcpu, "rdmsr", UNKNOWN_MSR, 0);
+	prepare_msr(vcpu, "rdmsr", UNKNOWN_MSR, 0);
 
 	expect_run_msr(vcpu, KVM_EXIT_X86_RDMSR, KVM_MSR_EXIT_REASON_UNKNOWN, UNKNOWN_MSR, 0);
 	expect_regs(vcpu, .rip = guest_symbol(vcpu, "rdmsr"));
@@ -77,7 +65,7 @@ CASE(msr_exits, write_of_an_unknown_msr, .contract = "exit.wrmsr.fields",
 	struct vcpu *vcpu = boot(guest);
 
 	ask_for(vcpu, KVM_MSR_EXIT_REASON_UNKNOWN);
-	prepare(vcpu, "wrmsr", UNKNOWN_MSR, 0x1122334455667788);
+	prepare_msr(vcpu, "wrmsr", UNKNOWN_MSR, 0x1122334455667788);
 
 	expect_run_msr(vcpu, KVM_EXIT_X86_WRMSR, KVM_MSR_EXIT_REASON_UNKNOWN, UNKNOWN_MSR,
 		       0x1122334455667788);
@@ -90,7 +78,7 @@ CASE(msr_exits, read_that_kvm_would_refuse, .contract = "exit.msr.inval",
 	struct vcpu *vcpu = boot(guest);
 
 	ask_for(vcpu, KVM_MSR_EXIT_REASON_INVAL);
-	prepare(vcpu, "rdmsr", MCG_CTL, 0);
+	prepare_msr(vcpu, "rdmsr", MCG_CTL, 0);
 
 	expect_run_msr(vcpu, KVM_EXIT_X86_RDMSR, KVM_MSR_EXIT_REASON_INVAL, MCG_CTL, 0);
 }
@@ -101,7 +89,7 @@ CASE(msr_exits, write_that_kvm_would_refuse, .contract = "exit.msr.inval",
 	struct vcpu *vcpu = boot(guest);
 
 	ask_for(vcpu, KVM_MSR_EXIT_REASON_INVAL);
-	prepare(vcpu, "wrmsr", EFER, 1ull << 63); /* a reserved bit */
+	prepare_msr(vcpu, "wrmsr", EFER, 1ull << 63); /* a reserved bit */
 
 	expect_run_msr(vcpu, KVM_EXIT_X86_WRMSR, KVM_MSR_EXIT_REASON_INVAL, EFER, 1ull << 63);
 }
@@ -113,7 +101,7 @@ CASE(msr_exits, read_that_the_filter_denies, .contract = "exit.msr.filter",
 
 	ask_for(vcpu, KVM_MSR_EXIT_REASON_FILTER);
 	deny(vcpu, KVM_MSR_FILTER_READ, SYSENTER_CS);
-	prepare(vcpu, "rdmsr", SYSENTER_CS, 0);
+	prepare_msr(vcpu, "rdmsr", SYSENTER_CS, 0);
 
 	expect_run_msr(vcpu, KVM_EXIT_X86_RDMSR, KVM_MSR_EXIT_REASON_FILTER, SYSENTER_CS, 0);
 }
@@ -125,7 +113,7 @@ CASE(msr_exits, write_that_the_filter_denies, .contract = "exit.msr.filter",
 
 	ask_for(vcpu, KVM_MSR_EXIT_REASON_FILTER);
 	deny(vcpu, KVM_MSR_FILTER_WRITE, SYSENTER_CS);
-	prepare(vcpu, "wrmsr", SYSENTER_CS, 0x42);
+	prepare_msr(vcpu, "wrmsr", SYSENTER_CS, 0x42);
 
 	expect_run_msr(vcpu, KVM_EXIT_X86_WRMSR, KVM_MSR_EXIT_REASON_FILTER, SYSENTER_CS, 0x42);
 	expect_run_done(vcpu);
@@ -139,7 +127,7 @@ CASE(msr_exits, read_loads_what_userspace_answers, .contract = "exit.rdmsr.data"
 	struct vcpu *vcpu = boot(guest);
 
 	ask_for(vcpu, KVM_MSR_EXIT_REASON_UNKNOWN);
-	prepare(vcpu, "rdmsr", UNKNOWN_MSR, guest_register(guest, -1));
+	prepare_msr(vcpu, "rdmsr", UNKNOWN_MSR, guest_register(guest, -1));
 
 	expect_run_exit(vcpu, KVM_EXIT_X86_RDMSR);
 	vcpu->run->msr.data = 0x1122334455667788;
@@ -169,7 +157,7 @@ CASE(msr_exits, an_error_of_a_read_raises_gp, .contract = "exit.msr.error",
 	struct vcpu *vcpu = boot(guest);
 
 	ask_for(vcpu, KVM_MSR_EXIT_REASON_UNKNOWN);
-	prepare(vcpu, "rdmsr", UNKNOWN_MSR, 0x1111111122222222);
+	prepare_msr(vcpu, "rdmsr", UNKNOWN_MSR, 0x1111111122222222);
 
 	expect_run_exit(vcpu, KVM_EXIT_X86_RDMSR);
 	vcpu->run->msr.data = -1;
@@ -184,7 +172,7 @@ CASE(msr_exits, an_error_of_a_write_raises_gp, .contract = "exit.msr.error",
 	struct vcpu *vcpu = boot(guest);
 
 	ask_for(vcpu, KVM_MSR_EXIT_REASON_UNKNOWN);
-	prepare(vcpu, "wrmsr", UNKNOWN_MSR, 1);
+	prepare_msr(vcpu, "wrmsr", UNKNOWN_MSR, 1);
 
 	expect_run_exit(vcpu, KVM_EXIT_X86_WRMSR);
 	vcpu->run->msr.error = 1;
@@ -199,7 +187,7 @@ CASE(msr_exits, an_error_leaves_eax_and_edx_alone, .contract = "exit.msr.error",
 	struct vcpu *vcpu = boot(guest);
 
 	ask_for(vcpu, KVM_MSR_EXIT_REASON_UNKNOWN);
-	prepare(vcpu, "rdmsr", UNKNOWN_MSR, 0x1111111122222222);
+	prepare_msr(vcpu, "rdmsr", UNKNOWN_MSR, 0x1111111122222222);
 
 	expect_run_exit(vcpu, KVM_EXIT_X86_RDMSR);
 	vcpu->run->msr.data = -1;
@@ -215,7 +203,7 @@ CASE(msr_exits, every_error_but_0_counts, .contract = "exit.msr.error.any_value"
 
 	ask_for(vcpu, KVM_MSR_EXIT_REASON_UNKNOWN);
 	for (unsigned bit = 0; bit < 8; bit++) {
-		prepare(vcpu, "wrmsr", UNKNOWN_MSR, 1);
+		prepare_msr(vcpu, "wrmsr", UNKNOWN_MSR, 1);
 		expect_run_exit(vcpu, KVM_EXIT_X86_WRMSR);
 		vcpu->run->msr.error = (uint8_t)(1u << bit);
 		expect_run_exception(vcpu, GP_VECTOR, "wrmsr");
@@ -255,7 +243,8 @@ CASE(msr_exits, only_reasons_that_were_asked_for, .contract = "exit.msr.reasons"
 		for (size_t i = 0; i < access_count; i++) {
 			bool exits = asked & accesses[i].reason;
 
-			prepare(vcpu, accesses[i].instruction, accesses[i].msr, accesses[i].value);
+			prepare_msr(vcpu, accesses[i].instruction, accesses[i].msr,
+				    accesses[i].value);
 			if (!exits) {
 				expect_run_exception(vcpu, GP_VECTOR, accesses[i].instruction);
 				continue;
@@ -276,7 +265,7 @@ CASE(msr_exits, denied_access_raises_gp, .contract = "exit.msr.not_enabled",
 
 	deny(vcpu, KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE, SYSENTER_CS);
 	for (size_t i = 0; i < access_count; i++) {
-		prepare(vcpu, accesses[i].instruction, accesses[i].msr, accesses[i].value);
+		prepare_msr(vcpu, accesses[i].instruction, accesses[i].msr, accesses[i].value);
 		expect_run_exception(vcpu, GP_VECTOR, accesses[i].instruction);
 	}
 }
@@ -303,10 +292,10 @@ CASE(msr_exits, filter_of_reads_does_not_concern_writes, .contract = "msr_filter
 	struct vcpu *vcpu = boot(guest);
 
 	deny(vcpu, KVM_MSR_FILTER_READ, SYSENTER_CS);
-	prepare(vcpu, "wrmsr", SYSENTER_CS, 0x42);
+	prepare_msr(vcpu, "wrmsr", SYSENTER_CS, 0x42);
 	expect_run_done(vcpu);
 	expect_equal(vcpu_msr(vcpu, SYSENTER_CS), 0x42);
-	prepare(vcpu, "rdmsr", SYSENTER_CS, 0);
+	prepare_msr(vcpu, "rdmsr", SYSENTER_CS, 0);
 	expect_run_exception(vcpu, GP_VECTOR, "rdmsr");
 }
 
@@ -317,10 +306,10 @@ CASE(msr_exits, filter_of_writes_does_not_concern_reads, .contract = "msr_filter
 
 	vcpu_set_msr(vcpu, SYSENTER_CS, 0x42);
 	deny(vcpu, KVM_MSR_FILTER_WRITE, SYSENTER_CS);
-	prepare(vcpu, "rdmsr", SYSENTER_CS, 0);
+	prepare_msr(vcpu, "rdmsr", SYSENTER_CS, 0);
 	expect_run_done(vcpu);
 	expect_regs(vcpu, .rax = 0x42, .rdx = 0);
-	prepare(vcpu, "wrmsr", SYSENTER_CS, 0);
+	prepare_msr(vcpu, "wrmsr", SYSENTER_CS, 0);
 	expect_run_exception(vcpu, GP_VECTOR, "wrmsr");
 }
 
@@ -349,12 +338,12 @@ CASE(msr_exits, filter_with_default_deny_allows_what_its_bitmap_says,
 	};
 
 	x(vcpu->vm, KVM_X86_SET_MSR_FILTER, &filter);
-	prepare(vcpu, "wrmsr", SYSENTER_ESP, 0x42);
+	prepare_msr(vcpu, "wrmsr", SYSENTER_ESP, 0x42);
 	expect_run_done(vcpu);
 	expect_equal(vcpu_msr(vcpu, SYSENTER_ESP), 0x42);
-	prepare(vcpu, "wrmsr", SYSENTER_CS, 0x42);
+	prepare_msr(vcpu, "wrmsr", SYSENTER_CS, 0x42);
 	expect_run_exception(vcpu, GP_VECTOR, "wrmsr");
-	prepare(vcpu, "rdmsr", EFER, 0);
+	prepare_msr(vcpu, "rdmsr", EFER, 0);
 	expect_run_exception(vcpu, GP_VECTOR, "rdmsr");
 }
 
@@ -364,11 +353,11 @@ CASE(msr_exits, filter_is_replaced_as_a_whole, .contract = "msr_filter.replaced"
 	struct vcpu *vcpu = boot(guest);
 
 	deny(vcpu, KVM_MSR_FILTER_WRITE, SYSENTER_CS);
-	prepare(vcpu, "wrmsr", SYSENTER_CS, 0x42);
+	prepare_msr(vcpu, "wrmsr", SYSENTER_CS, 0x42);
 	expect_run_exception(vcpu, GP_VECTOR, "wrmsr");
 	deny(vcpu, KVM_MSR_FILTER_WRITE, SYSENTER_ESP); /* a vCPU that has run sees it, too */
-	prepare(vcpu, "wrmsr", SYSENTER_CS, 0x42);
+	prepare_msr(vcpu, "wrmsr", SYSENTER_CS, 0x42);
 	expect_run_done(vcpu);
-	prepare(vcpu, "wrmsr", SYSENTER_ESP, 0x42);
+	prepare_msr(vcpu, "wrmsr", SYSENTER_ESP, 0x42);
 	expect_run_exception(vcpu, GP_VECTOR, "wrmsr");
 }

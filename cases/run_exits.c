@@ -5,6 +5,7 @@
  * KVM_EXIT_IOAPIC_EOI, KVM_EXIT_HYPERV, KVM_EXIT_SYSTEM_EVENT and KVM_EXIT_XEN. Documented in
  * api.rst, 5. The kvm_run structure, and under the capabilities and ioctls that cause them.
  */
+#include "hyperv.h"
 #include "one_instruction.h"
 
 #include <alloca.h>
@@ -55,7 +56,7 @@ static struct vcpu *boot_and_shut_down(const struct guest_image *guest)
 CASE(run_exits, triple_fault_shuts_down, .contract = "exit.shutdown.triple_fault",
      .each_mode = shutdown)
 {
-	expect_equal(boot_and_shut_down(guest)->result, 0);
+	expect_equal(boot_and_shut_down(guest)->last.result, 0);
 }
 
 #define CR0_PE 1
@@ -128,13 +129,14 @@ static void expect_run_emulation_failure(struct vcpu *vcpu)
 /* The bytes are those at RIP, as many of them as KVM had read. */
 static void expect_instruction_bytes(struct vcpu *vcpu, const char *label)
 {
-	typeof(vcpu->run->emulation_failure) *failure = &vcpu->run->emulation_failure;
+	const struct kvm_run *run = vcpu->run;
+	unsigned size = run->emulation_failure.insn_size;
 
-	expect(failure->ndata >= 3, "ndata is %u", failure->ndata);
-	expect_equal(failure->flags, KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES);
-	expect(failure->insn_size >= 2 && failure->insn_size <= 15, "insn_size is %u",
-	       failure->insn_size);
-	expect_memory(vcpu, guest_symbol(vcpu, label), failure->insn_bytes, failure->insn_size);
+	expect(run->internal.ndata >= 3, "ndata is %u", run->internal.ndata);
+	expect_equal(run->emulation_failure.flags,
+		     KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES);
+	expect(run->emulation_failure.insn_size >= 2 && size <= 15, "insn_size is %u", size);
+	expect_memory(vcpu, guest_symbol(vcpu, label), run->emulation_failure.insn_bytes, size);
 }
 
 CASE(run_exits, instruction_that_kvm_cannot_emulate, .contract = "exit.internal_error.emulation",
@@ -173,8 +175,7 @@ CASE(run_exits, instruction_that_cannot_be_read, .contract = "exit.internal_erro
 	regs.rip = guest->mode == MODE_REAL16 ? 0 : MMIO_BASE;
 	vcpu_set_regs(vcpu, regs);
 	expect_run_emulation_failure(vcpu);
-	expect(vcpu->run->emulation_failure.ndata >= 1, "ndata is %u",
-	       vcpu->run->emulation_failure.ndata);
+	expect(vcpu->run->internal.ndata >= 1, "ndata is %u", vcpu->run->internal.ndata);
 	expect_equal(vcpu->run->emulation_failure.flags, 0);
 	expect_regs(vcpu, REGS_AS(regs));
 }
@@ -562,26 +563,13 @@ CASE(run_exits, split_irqchip_halts_in_the_kernel, .contract = "hlt.split_irqchi
 	expect_equal(state.mp_state, KVM_MP_STATE_HALTED);
 }
 
-/* HYPERV and SYSTEM_EVENT: what a guest of Hyper-V's (TLFS: the Hyper-V Top Level Functional
- * Specification) makes. */
+/* HYPERV and SYSTEM_EVENT: what a guest of Hyper-V's makes. */
 
-#define HV_MSR_GUEST_OS_ID   0x40000000
-#define HV_MSR_RESET         0x40000003
-#define HV_MSR_SCONTROL      0x40000080
-#define HV_MSR_SIEFP         0x40000082
-#define HV_MSR_SIMP          0x40000083
-#define HV_MSR_DEBUG_CONTROL 0x400000f1
-#define HV_MSR_DEBUG_SEND    0x400000f3
-#define HV_MSR_DEBUG_RECEIVE 0x400000f4
-#define HV_MSR_DEBUG_PENDING 0x400000f5
-#define HV_MSR_CRASH_P0      0x40000100
-#define HV_MSR_CRASH_CTL     0x40000105
-#define HV_CRASH_NOTIFY      (1ull << 63)
-#define HV_POST_MESSAGE      0x5c
+#define HV_CRASH_NOTIFY (1ull << 63)
 
 static const struct kvm_cpuid_entry2 hyperv[] = {
-	{ .function = 0x40000001, .eax = 0x31237648 /* "Hv#1" */ },
-	{ .function = 0x40000082, .eax = 1 << 1 /* kernel debugging is allowed */ },
+	{ .function = HV_CPUID_INTERFACE, .eax = HV_INTERFACE },
+	{ .function = HV_CPUID_SYNDBG, .eax = 1 << 1 /* kernel debugging is allowed */ },
 };
 
 static void be_hyperv(struct vcpu *vcpu)
@@ -604,12 +592,6 @@ static struct vcpu *boot_hyperv_with_synic(const struct guest_image *guest)
 	be_hyperv(vcpu);
 	enable_cap(vcpu, KVM_CAP_HYPERV_SYNIC2, 0);
 	return vcpu;
-}
-
-static void write_msr(struct vcpu *vcpu, uint32_t msr, uint64_t value)
-{
-	prepare(vcpu, "wrmsr",
-		(struct kvm_regs){ .rcx = msr, .rax = (uint32_t)value, .rdx = value >> 32 });
 }
 
 static void expect_run_hyperv(struct vcpu *vcpu, uint32_t type)
@@ -636,7 +618,7 @@ CASE(run_exits, hyperv_synic_changes, .contract = "exit.hyperv.synic", .each_mod
 	struct vcpu *vcpu = boot_hyperv_with_synic(guest);
 
 	for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
-		write_msr(vcpu, changes[i].msr, changes[i].value);
+		prepare_msr(vcpu, "wrmsr", changes[i].msr, changes[i].value);
 		expect_run_hyperv(vcpu, KVM_EXIT_HYPERV_SYNIC);
 		expect_equal(vcpu->run->hyperv.u.synic.msr, changes[i].msr);
 		expect_equal(vcpu->run->hyperv.u.synic.control, changes[i].control);
@@ -715,13 +697,13 @@ CASE(run_exits, hyperv_debugger_changes, .contract = "exit.hyperv.syndbg",
 
 	vcpu_set_msr(vcpu, HV_MSR_DEBUG_SEND, 0x2000);
 	vcpu_set_msr(vcpu, HV_MSR_DEBUG_RECEIVE, 0x3000);
-	write_msr(vcpu, HV_MSR_DEBUG_PENDING, 0x4000);
+	prepare_msr(vcpu, "wrmsr", HV_MSR_DEBUG_PENDING, 0x4000);
 	expect_run_hyperv(vcpu, KVM_EXIT_HYPERV_SYNDBG);
 	expect_equal(vcpu->run->hyperv.u.syndbg.msr, HV_MSR_DEBUG_PENDING);
 	expect_equal(vcpu->run->hyperv.u.syndbg.pending_page, 0x4000);
 	expect_run_done(vcpu);
 
-	write_msr(vcpu, HV_MSR_DEBUG_CONTROL, 0x100000001);
+	prepare_msr(vcpu, "wrmsr", HV_MSR_DEBUG_CONTROL, 0x100000001);
 	expect_run_hyperv(vcpu, KVM_EXIT_HYPERV_SYNDBG);
 	expect_equal(vcpu->run->hyperv.u.syndbg.msr, HV_MSR_DEBUG_CONTROL);
 	expect_equal(vcpu->run->hyperv.u.syndbg.control, 0x100000001);
@@ -747,9 +729,9 @@ CASE(run_exits, hyperv_crash_is_a_system_event, .contract = "exit.system_event.c
 {
 	struct vcpu *vcpu = boot_hyperv(guest);
 
-	write_msr(vcpu, HV_MSR_CRASH_P0, 0x1122334455667788);
+	prepare_msr(vcpu, "wrmsr", HV_MSR_CRASH_P0, 0x1122334455667788);
 	expect_run_done(vcpu);
-	write_msr(vcpu, HV_MSR_CRASH_CTL, HV_CRASH_NOTIFY);
+	prepare_msr(vcpu, "wrmsr", HV_MSR_CRASH_CTL, HV_CRASH_NOTIFY);
 	expect_run_system_event(vcpu, KVM_SYSTEM_EVENT_CRASH);
 	expect_equal(vcpu_msr(vcpu, HV_MSR_CRASH_P0), 0x1122334455667788);
 	expect_run_done(vcpu); /* userspace may go on */
@@ -760,7 +742,7 @@ CASE(run_exits, hyperv_reset_is_a_system_event, .contract = "exit.system_event.r
 {
 	struct vcpu *vcpu = boot_hyperv(guest);
 
-	write_msr(vcpu, HV_MSR_RESET, 1);
+	prepare_msr(vcpu, "wrmsr", HV_MSR_RESET, 1);
 	expect_run_system_event(vcpu, KVM_SYSTEM_EVENT_RESET);
 	expect_run_done(vcpu);
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""Checks that the project agrees with itself: contracts and cases, layout, licence lines.
+"""Checks that the project agrees with itself: contracts and cases, layout, licence lines, links.
 
 Usage: consistency.py KVMSPEC, with the path of the built program.
 """
@@ -143,6 +143,24 @@ def check_layout(files: list[pathlib.Path]) -> None:
             problems.append(f"{file}: machine code as bytes; write instructions")
 
 
+def anchor(heading: str) -> str:
+    """What GitHub makes of a heading's text."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def check_links(files: list[pathlib.Path]) -> None:
+    """Links between the project's texts lead somewhere."""
+    for path in (file for file in files if file.suffix == ".md" and (TOP / file).is_file()):
+        for target in re.findall(r"\]\(([^)\s]+)\)", (TOP / path).read_text()):
+            if "://" in target:
+                continue
+            name, _, part = target.partition("#")
+            aim = TOP / path.parent / name if name else TOP / path
+            headings = re.findall(r"(?m)^#+ (.*)$", aim.read_text()) if aim.is_file() and part else []
+            if not aim.exists() or part and part not in map(anchor, headings):
+                problems.append(f"{path}: there is no {target}")
+
+
 def main() -> int:
     cases = catalogue(sys.argv[1])
     check_contracts(cases)
@@ -151,7 +169,9 @@ def main() -> int:
     check_kick_limits(cases)
     check_vmms(sys.argv[1], cases)
     check_bad_input(cases)
-    check_layout(tracked_files())
+    files = tracked_files()
+    check_layout(files)
+    check_links(files)
     print("\n".join(problems))
     return 1 if problems else 0
 

@@ -122,6 +122,7 @@ RECORD: dict[str, tuple[bool, Check]] = {
                                       object_of(r"ok|E\w+|errno -?\d+|other", count))),
     "exits": (True, object_of(r"KVM_EXIT_(\w+|#\d+)|other", count)),
     "capabilities": (True, object_of(r"KVM_CAP_\w+", lambda use: use in ("checked", "needed", "refused", "enabled"))),
+    "fields": (True, object_of(r"[a-z][\w.]*", lambda use: use in ("set", "asserted"))),
 }
 
 HOST: dict[str, tuple[bool, Check]] = {
@@ -154,6 +155,7 @@ LAB: dict[str, tuple[bool, Check]] = {
     "cmdline": (True, text),
     "modparams": (True, list_of(matches(r"\w+\.\w+=.*"))),
     "modules": (False, list_of(object_of(r"file|sha256", text))),
+    "kvm_config": (False, list_of(matches(r"\w+=.*"))),
     "cpu": (True, text),
     "cpus": (True, count),
     "run_again": (True, text),

@@ -67,7 +67,7 @@ static void describe_vcpu(struct vcpu *vcpu)
 	evidence->vcpu_id = vcpu->id;
 	snprintf(evidence->guest, sizeof evidence->guest, "%s", image ? image->name : "");
 	if (vcpu->has_run)
-		exit_event_of(vcpu, vcpu->result, &evidence->last);
+		exit_event_of(vcpu, vcpu->last.result, &evidence->last);
 	evidence->has_last = vcpu->has_run;
 	if (ask(vcpu, KVM_GET_REGS, &evidence->regs) < 0 ||
 	    ask(vcpu, KVM_GET_SREGS, &evidence->sregs) < 0)

@@ -8,6 +8,7 @@
 #define KVMSPEC_EVIDENCE_H
 
 #include "ioctl.h"
+#include "x86/run_fields.h"
 
 #include <stdint.h>
 
@@ -78,6 +79,13 @@ enum cap_use {
 	CAP_ENABLED, /* KVM_ENABLE_CAP succeeded */
 };
 
+/* What a case has to do with a field of kvm_run: the more, the higher. */
+enum field_use {
+	FIELD_UNUSED,
+	FIELD_SET,      /* KVM_RUN was entered with what KVM had not left there */
+	FIELD_ASSERTED, /* its value was compared */
+};
+
 struct evidence {
 	/* The threads that asked KVM for something, of the case and of its children. */
 	uint32_t thread_count;
@@ -121,6 +129,7 @@ struct evidence {
 	uint16_t ioctls[PAIR_COUNT][EVIDENCE_ERRNOS];
 	uint16_t exit_reasons[EVIDENCE_REASONS]; /* how often KVM_RUN returned each; saturating */
 	uint8_t caps[EVIDENCE_CAPS];             /* enum cap_use */
+	uint8_t fields[FIELD_COUNT];             /* enum field_use */
 };
 
 /* Of the case that runs in this process. Outside of a case: memory that nobody reads. */
@@ -140,6 +149,12 @@ static inline void evidence_cap(uint32_t cap, enum cap_use use)
 {
 	if (cap < EVIDENCE_CAPS && evidence->caps[cap] < use)
 		evidence->caps[cap] = use;
+}
+
+static inline void evidence_field(enum run_field field, enum field_use use)
+{
+	if (evidence->fields[field] < use)
+		evidence->fields[field] = use;
 }
 
 #endif

@@ -62,7 +62,7 @@ static const char *describe_last_exit(const struct vcpu *vcpu, char *buf, size_t
 {
 	struct exit_event event;
 
-	exit_event_of(vcpu, vcpu->result, &event);
+	exit_event_of(vcpu, vcpu->last.result, &event);
 	return describe_exit(&event, buf, size);
 }
 
@@ -80,6 +80,7 @@ void expect_run_exit_(const char *file, int line, struct vcpu *vcpu, uint32_t re
 {
 	char got[1024];
 
+	evidence_field(FIELD_exit_reason, FIELD_ASSERTED);
 	if (vcpu_run(vcpu) != 0 || vcpu->run->exit_reason != reason)
 		case_fail(vcpu, file, line, exit_name(reason), "%s",
 			  describe_last_exit(vcpu, got, sizeof got));
@@ -90,6 +91,7 @@ void expect_exit_reason_(const char *file, int line, struct vcpu *vcpu, uint32_t
 	char expected[96];
 	uint32_t got = vcpu->run->exit_reason;
 
+	evidence_field(FIELD_exit_reason, FIELD_ASSERTED);
 	if (got == reason)
 		return;
 	snprintf(expected, sizeof expected, "exit_reason is %s", exit_name(reason));
@@ -140,6 +142,7 @@ void expect_run_text_(const char *file, int line, struct vcpu *vcpu, uint16_t po
 
 		expect_run_exit_(file, line, vcpu, KVM_EXIT_IO);
 		got = io_exit_of(vcpu);
+		note_io_asserted(".direction = .size = .port = .count = .value = ");
 		expect_io_(file, line, vcpu, got,
 			   (struct io_exit){ .direction = KVM_EXIT_IO_OUT,
 					     .size = 1,

@@ -11,6 +11,7 @@
 #define KVMSPEC_EXPECT_H
 
 #include "case.h"
+#include "fields.h"
 #include "vm.h"
 
 #include <limits.h>
@@ -20,13 +21,15 @@
 /* True, or the case fails; says what in the words that follow. */
 #define expect(condition, ...)                                                                     \
 	do {                                                                                       \
+		note_asserted(#condition);                                                         \
 		if (!(condition))                                                                  \
 			case_fail(NULL, HERE, #condition, __VA_ARGS__);                            \
 	} while (0)
 
 /* Both are numbers; prints them in decimal and hex. */
 #define expect_equal(actual, wanted)                                                               \
-	expect_equal_(HERE, #actual, (unsigned long long)(actual), (unsigned long long)(wanted))
+	(note_asserted(#actual " " #wanted),                                                       \
+	 expect_equal_(HERE, #actual, (unsigned long long)(actual), (unsigned long long)(wanted)))
 void expect_equal_(const char *file, int line, const char *what, unsigned long long got,
 		   unsigned long long want);
 
@@ -86,6 +89,7 @@ struct io_exit {
 #define expect_run_io(vcpu, ...)                                                                   \
 	({                                                                                         \
 		expect_run_exit(vcpu, KVM_EXIT_IO);                                                \
+		note_io_asserted(#__VA_ARGS__);                                                    \
 		struct io_exit got_ = io_exit_of(vcpu);                                            \
 		expect_io_(HERE, (vcpu), got_,                                                     \
 			   (struct io_exit){ .direction = got_.direction,                          \
@@ -96,6 +100,14 @@ struct io_exit {
 					     __VA_ARGS__ });                                       \
 	})
 struct io_exit io_exit_of(struct vcpu *vcpu);
+static inline __attribute__((always_inline)) void note_io_asserted(const char *named)
+{
+	note_asserted_if(FIELD_io_direction, ".direction = ", named);
+	note_asserted_if(FIELD_io_size, ".size = ", named);
+	note_asserted_if(FIELD_io_port, ".port = ", named);
+	note_asserted_if(FIELD_io_count, ".count = ", named);
+	note_asserted_if(FIELD_io_data, ".value = ", named);
+}
 void expect_io_(const char *file, int line, struct vcpu *vcpu, struct io_exit got,
 		struct io_exit want);
 
@@ -114,6 +126,7 @@ struct mmio_exit {
 #define expect_run_mmio(vcpu, ...)                                                                 \
 	({                                                                                         \
 		expect_run_exit(vcpu, KVM_EXIT_MMIO);                                              \
+		note_mmio_asserted(#__VA_ARGS__);                                                  \
 		struct mmio_exit got_ = mmio_exit_of(vcpu);                                        \
 		expect_mmio_(HERE, (vcpu), got_,                                                   \
 			     (struct mmio_exit){ .phys_addr = got_.phys_addr,                      \
@@ -123,6 +136,13 @@ struct mmio_exit {
 						 __VA_ARGS__ });                                   \
 	})
 struct mmio_exit mmio_exit_of(struct vcpu *vcpu);
+static inline __attribute__((always_inline)) void note_mmio_asserted(const char *named)
+{
+	note_asserted_if(FIELD_mmio_phys_addr, ".phys_addr = ", named);
+	note_asserted_if(FIELD_mmio_len, ".len = ", named);
+	note_asserted_if(FIELD_mmio_is_write, ".is_write = ", named);
+	note_asserted_if(FIELD_mmio_data, ".value = ", named);
+}
 void expect_mmio_(const char *file, int line, struct vcpu *vcpu, struct mmio_exit got,
 		  struct mmio_exit want);
 
@@ -158,7 +178,8 @@ void expect_sregs_(const char *file, int line, struct vcpu *vcpu, struct kvm_sre
 		   struct kvm_sregs want);
 
 /* len bytes of guest RAM at gpa. */
-#define expect_memory(vcpu, gpa, bytes, len) expect_memory_(HERE, (vcpu), (gpa), (bytes), (len))
+#define expect_memory(vcpu, gpa, bytes, len)                                                       \
+	(note_asserted(#bytes), expect_memory_(HERE, (vcpu), (gpa), (bytes), (len)))
 void expect_memory_(const char *file, int line, struct vcpu *vcpu, uint64_t gpa, const void *want,
 		    size_t len);
 

@@ -177,6 +177,10 @@ struct kvm_pre_fault_memory {
 #ifndef KVM_XEN_VCPU_ATTR_TYPE_VCPU_INFO_HVA
 #define KVM_XEN_VCPU_ATTR_TYPE_VCPU_INFO_HVA 9 /* 6.9 */
 #endif
+#ifndef KVM_XEN_INVALID_GFN
+#define KVM_XEN_INVALID_GFN ((__u64)-1) /* 6.3, for the number that 6.1 has no name for */
+#define KVM_XEN_INVALID_GPA ((__u64)-1)
+#endif
 #ifndef KVM_X86_GRP_SYSTEM
 #define KVM_X86_GRP_SYSTEM 0 /* 6.9, for the number that 6.1 has no name for */
 #endif

@@ -88,8 +88,11 @@ void expect_fault_info_(const char *file, int line, struct vcpu *vcpu, uint64_t 
 	if (!host_cap(KVM_CAP_MEMORY_FAULT_INFO))
 		return;
 	expect_exit_reason_(file, line, vcpu, KVM_EXIT_MEMORY_FAULT);
-	exit_event_of(vcpu, vcpu->result, &event);
+	exit_event_of(vcpu, vcpu->last.result, &event);
 	data = exit_data(&event);
+	evidence_field(FIELD_memory_fault_gpa, FIELD_ASSERTED);
+	evidence_field(FIELD_memory_fault_size, FIELD_ASSERTED);
+	evidence_field(FIELD_memory_fault_flags, FIELD_ASSERTED);
 	expect_equal_(file, line, "memory_fault.gpa", data.memory_fault.gpa, gpa);
 	expect_equal_(file, line, "memory_fault.size", data.memory_fault.size, PAGE);
 	expect_equal_(file, line, "memory_fault.flags", data.memory_fault.flags, flags);

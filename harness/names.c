@@ -169,61 +169,31 @@ static const struct bit_name dr6_bits[] = {
 /* How a number without flags is written. */
 static const struct bit_name hex[] = { { 0 } }, decimal[] = { { 0 } };
 
-/* Fields of exits that are shown as they are, in the order in which they are shown. */
+#define by_hand NULL /* by append_rest() */
+
+/* The fields of exits, in the order in which they are shown. */
 struct exit_field {
 	uint32_t exit_reason;
-	const char *name;
+	const char *path;
 	uint16_t offset, size;       /* bytes, in union exit_data; above 8: several words */
-	const struct bit_name *bits; /* or hex, or decimal */
+	const struct bit_name *bits; /* or hex, or decimal, or by_hand */
 };
 
-#define FIELD(reason, object, member, bits)                                                        \
-	{                                                                                          \
-		reason, #member, offsetof(union exit_data, object.member),                         \
-			sizeof(((union exit_data *)0)->object.member), bits                        \
-	}
-
-/* clang-format off */
 static const struct exit_field exit_fields[] = {
-	FIELD(KVM_EXIT_UNKNOWN, hw, hardware_exit_reason, hex),
-	FIELD(KVM_EXIT_FAIL_ENTRY, fail_entry, hardware_entry_failure_reason, hex),
-	FIELD(KVM_EXIT_FAIL_ENTRY, fail_entry, cpu, decimal),
-	FIELD(KVM_EXIT_EXCEPTION, ex, exception, decimal),
-	FIELD(KVM_EXIT_EXCEPTION, ex, error_code, hex),
-	FIELD(KVM_EXIT_DEBUG, debug.arch, exception, decimal),
-	FIELD(KVM_EXIT_DEBUG, debug.arch, pc, hex),
-	FIELD(KVM_EXIT_DEBUG, debug.arch, dr6, dr6_bits),
-	FIELD(KVM_EXIT_DEBUG, debug.arch, dr7, hex),
-	FIELD(KVM_EXIT_HYPERCALL, hypercall, nr, decimal),
-	FIELD(KVM_EXIT_HYPERCALL, hypercall, args, hex),
-	FIELD(KVM_EXIT_HYPERCALL, hypercall, ret, hex),
-	FIELD(KVM_EXIT_HYPERCALL, hypercall, flags, hypercall_bits),
-	FIELD(KVM_EXIT_TPR_ACCESS, tpr_access, rip, hex),
-	FIELD(KVM_EXIT_TPR_ACCESS, tpr_access, is_write, decimal),
-	FIELD(KVM_EXIT_IOAPIC_EOI, eoi, vector, decimal),
-	FIELD(KVM_EXIT_X86_RDMSR, msr, index, hex),
-	FIELD(KVM_EXIT_X86_RDMSR, msr, reason, msr_bits),
-	FIELD(KVM_EXIT_X86_RDMSR, msr, data, hex),
-	FIELD(KVM_EXIT_X86_RDMSR, msr, error, decimal),
-	FIELD(KVM_EXIT_X86_WRMSR, msr, index, hex),
-	FIELD(KVM_EXIT_X86_WRMSR, msr, reason, msr_bits),
-	FIELD(KVM_EXIT_X86_WRMSR, msr, data, hex),
-	FIELD(KVM_EXIT_X86_WRMSR, msr, error, decimal),
-	FIELD(KVM_EXIT_HYPERV, hyperv, type, decimal),
-	FIELD(KVM_EXIT_XEN, xen, type, decimal),
-	FIELD(KVM_EXIT_NOTIFY, notify, flags, notify_bits),
-	FIELD(KVM_EXIT_MEMORY_FAULT, memory_fault, flags, memory_fault_bits),
-	FIELD(KVM_EXIT_MEMORY_FAULT, memory_fault, gpa, hex),
-	FIELD(KVM_EXIT_MEMORY_FAULT, memory_fault, size, hex),
-	FIELD(KVM_EXIT_TDX, tdx, flags, hex),
-	FIELD(KVM_EXIT_TDX, tdx, nr, hex),
-	FIELD(KVM_EXIT_TDX, tdx, ret, hex),
-	FIELD(KVM_EXIT_TDX, tdx, data, hex),
-	FIELD(KVM_EXIT_SNP_REQ_CERTS, snp_req_certs, gpa, hex),
-	FIELD(KVM_EXIT_SNP_REQ_CERTS, snp_req_certs, npages, decimal),
-	FIELD(KVM_EXIT_SNP_REQ_CERTS, snp_req_certs, ret, hex),
+#define EXIT_FIELD(id, path, reason, format)                                                       \
+	{ reason, #path, offsetof(union exit_data, path), sizeof(((union exit_data *)0)->path),    \
+	  format },
+	EXIT_FIELDS(EXIT_FIELD)
+#undef EXIT_FIELD
 };
-/* clang-format on */
+
+const char *const field_names[FIELD_COUNT] = {
+#define RUN_FIELD(id, path)                  [FIELD_##id] = #path,
+#define EXIT_FIELD(id, path, reason, format) [FIELD_##id] = #path,
+	RUN_FIELDS(RUN_FIELD) EXIT_FIELDS(EXIT_FIELD)
+#undef RUN_FIELD
+#undef EXIT_FIELD
+};
 
 union exit_data exit_data(const struct exit_event *e)
 {
@@ -243,7 +213,7 @@ unsigned internal_ndata(const union exit_data *u)
 static void append_field(const struct exit_field *f, const union exit_data *u, char *buf,
 			 size_t size)
 {
-	append(buf, size, " %s", f->name);
+	append(buf, size, " %s", strrchr(f->path, '.') + 1);
 	for (size_t at = 0; at < f->size; at += 8) {
 		uint64_t value = 0;
 		char text[256];
@@ -423,14 +393,17 @@ bool exit_is_reported(int result, uint32_t exit_reason)
 const char *describe_exit(const struct exit_event *e, char *buf, size_t size)
 {
 	union exit_data u = exit_data(e);
+	uint32_t reason = e->exit_reason;
 
+	if (reason == KVM_EXIT_X86_WRMSR) /* the same fields */
+		reason = KVM_EXIT_X86_RDMSR;
 	buf[0] = '\0';
 	if (e->result < 0)
 		append(buf, size, "KVM_RUN fails with %s (exit_reason is ", errno_name(-e->result));
 	append(buf, size, "%s", exit_name(e->exit_reason));
 	if (exit_is_reported(e->result, e->exit_reason)) {
 		for (size_t i = 0; i < COUNT(exit_fields); i++)
-			if (exit_fields[i].exit_reason == e->exit_reason)
+			if (exit_fields[i].bits && exit_fields[i].exit_reason == reason)
 				append_field(&exit_fields[i], &u, buf, size);
 		append_rest(e, &u, buf, size);
 	}

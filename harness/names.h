@@ -66,7 +66,11 @@ union exit_data {
 	struct kvm_hyperv_exit hyperv;
 	struct kvm_xen_exit xen;
 	struct {
-		uint64_t nr, args[6], ret, flags; /* until 6.3 flags was a 32-bit longmode */
+		uint64_t nr, args[6], ret;
+		union {
+			uint32_t longmode;
+			uint64_t flags; /* 6.4 */
+		};
 	} hypercall;
 	struct {
 		uint64_t flags, gpa, size; /* KVM_EXIT_MEMORY_FAULT, 6.8 */
@@ -80,6 +84,15 @@ union exit_data {
 	uint8_t bytes[EVIDENCE_UNION];
 };
 union exit_data exit_data(const struct exit_event *e);
+
+/* The same where it is, by the names that newer headers have, too. */
+static inline const union exit_data *exit_data_of(const struct kvm_run *run)
+{
+	return (const void *)&run->hw;
+}
+
+/* "io.port": as struct kvm_run has it. */
+extern const char *const field_names[FIELD_COUNT];
 
 /* How many of the words that an internal error says it hands over were kept. */
 unsigned internal_ndata(const union exit_data *u);

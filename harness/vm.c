@@ -4,6 +4,7 @@
 #include "case.h"
 #include "evidence.h"
 #include "expect.h"
+#include "fields.h"
 #include "gdb_stub.h"
 #include "names.h"
 #include "x86/modes.h"
@@ -162,13 +163,13 @@ void exit_event_of(const struct vcpu *vcpu, int result, struct exit_event *e)
 }
 
 /* One slot of the ring for each exit, in any thread. */
-static void record_exit(const struct vcpu *vcpu, int result)
+static void record_exit(const struct exit_event *event)
 {
 	uint64_t n = __atomic_fetch_add(&evidence->exit_count, 1, __ATOMIC_RELAXED);
-	uint32_t reason = vcpu->run->exit_reason;
+	uint32_t reason = event->exit_reason;
 
-	exit_event_of(vcpu, result, &evidence->exits[n % EVIDENCE_EXITS]);
-	if (exit_is_reported(result, reason))
+	evidence->exits[n % EVIDENCE_EXITS] = *event;
+	if (exit_is_reported(event->result, reason))
 		evidence_count(&evidence->exit_reasons[reason < EVIDENCE_REASONS - 1
 							       ? reason
 							       : EVIDENCE_REASONS - 1]);
@@ -187,10 +188,11 @@ int vcpu_run(struct vcpu *vcpu)
 		__atomic_store_n(&vcpu->runner, 0, __ATOMIC_SEQ_CST);
 		pause();
 	}
+	note_set(vcpu);
 	result = gdb_when == GDB_AT_START ? gdb_run(vcpu) : x_try(vcpu, KVM_RUN);
 	__atomic_store_n(&vcpu->runner, 0, __ATOMIC_SEQ_CST);
-	record_exit(vcpu, result);
-	vcpu->result = result;
+	exit_event_of(vcpu, result, &vcpu->last);
+	record_exit(&vcpu->last);
 	vcpu->has_run = true;
 	last_vcpu = vcpu;
 	return result;
@@ -282,7 +284,7 @@ void vcpu_set_cpuid(struct vcpu *vcpu, const struct kvm_cpuid_entry2 *entries, u
 	x(vcpu, KVM_SET_CPUID2, cpuid);
 }
 
-unsigned char *vcpu_io_data(struct vcpu *vcpu)
+unsigned char *vcpu_io_data(const struct vcpu *vcpu)
 {
 	return (unsigned char *)vcpu->run + vcpu->run->io.data_offset;
 }

@@ -15,6 +15,7 @@
 #ifndef KVMSPEC_VM_H
 #define KVMSPEC_VM_H
 
+#include "evidence.h"
 #include "guest.h"
 #include "host.h"
 
@@ -50,10 +51,10 @@ struct vcpu {
 	struct kvm_regs loaded; /* as vcpu_enter() set them */
 	struct kvm_sregs loaded_sregs;
 	bool entered;
-	struct pauser *pauser; /* see pause.h */
-	pid_t runner;          /* the thread that is in KVM_RUN, or 0 */
-	bool has_run;          /* KVM_RUN has returned … */
-	int result;            /* … 0 or -errno, the last time */
+	struct pauser *pauser;  /* see pause.h */
+	pid_t runner;           /* the thread that is in KVM_RUN, or 0 */
+	bool has_run;           /* KVM_RUN has returned … */
+	struct exit_event last; /* … this, the last time */
 };
 
 /*
@@ -111,8 +112,7 @@ uint64_t guest_symbol(const struct vcpu *vcpu, const char *label);
 /* KVM_RUN once. Returns 0, or -errno. The exit is in vcpu->run. */
 int vcpu_run(struct vcpu *vcpu);
 
-/* What KVM_RUN has returned last, as the evidence keeps it. */
-struct exit_event;
+/* What is in vcpu->run after a KVM_RUN that returned result, as the evidence keeps it. */
 void exit_event_of(const struct vcpu *vcpu, int result, struct exit_event *event);
 
 /* The thread that is in vcpu_run() with this vCPU, or 0. */
@@ -142,6 +142,6 @@ void vcpu_set_msr(struct vcpu *vcpu, uint32_t index, uint64_t value);
 void vcpu_set_cpuid(struct vcpu *vcpu, const struct kvm_cpuid_entry2 *entries, unsigned count);
 
 /* The data of the last KVM_EXIT_IO: size × count bytes, in the mapped kvm_run. */
-unsigned char *vcpu_io_data(struct vcpu *vcpu);
+unsigned char *vcpu_io_data(const struct vcpu *vcpu);
 
 #endif

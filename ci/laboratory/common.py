@@ -20,6 +20,7 @@ PACKAGES = {
     "qemu-system-x86_64": "qemu-system-x86", "bochs": "bochs", "grub-mkrescue": "grub-common",
     "xorriso": "xorriso", "mformat": "mtools", "cpio": "cpio", "busybox": "busybox-static",
     "zstd": "zstd", "depmod": "kmod", "modinfo": "kmod", "dpkg-deb": "dpkg", "apt-get": "apt", "setpriv": "util-linux",
+    "bwrap": "bubblewrap",
 }
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """
-KVM's modules built out of tree for one of Debian's kernels, with changes to their sources or
-without: seconds for each, where a kernel would take minutes. Debian's packages of headers and of
-sources are unpacked into one tree in the cache, never installed.
+KVM's modules built out of tree for one of Debian's kernels, with changes to their sources or to
+their configuration, or without: seconds for each, where a kernel would take minutes. Debian's
+packages of headers and of sources are unpacked into one tree in the cache, never installed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from . import kernels
+from . import kconfig, kernels, toolchain
 from .common import LabError, building, call, explained, find_tool, locked, say
 from .kernels import Kernel
 
@@ -23,7 +23,7 @@ PART = "modules"  # of the cache
 SOURCES = ("arch/x86/kvm", "virt/kvm")
 MODULES = ("kvm.ko", "kvm-amd.ko", "kvm-intel.ko")
 HEADERS = re.compile(r"linux-(headers|kbuild)-[0-9]")
-KEPT = 64  # sets of modules in the cache, 3.5 MB each
+KEPT = 96  # sets of modules in the cache, 3.5 MB each: more than there are mutants
 
 Edits = Mapping[str, Callable[[str], str]]  # of a file's text, by the file's name in the kernel
 
@@ -31,14 +31,15 @@ Edits = Mapping[str, Callable[[str], str]]  # of a file's text, by the file's na
 class Tree:
     """The sources of a kernel's KVM and what it takes to build them, in one place."""
 
-    def __init__(self, root: Path, release: str):
+    def __init__(self, root: Path, release: str, version: str):
         self.pristine = root / "pristine"
         self.headers = root / "usr/src" / f"linux-headers-{release}"
         # the headers that all flavours share; KVM's sources are among them as in a kernel's tree
         self.source, = (root / "usr/src").glob("linux-headers-*-common")
         config = (self.headers / ".config").read_text()
-        version = re.search(r'^CONFIG_CC_VERSION_TEXT="(\S+)', config, re.M)
-        self.compiler = find_tool(version[1] if version else "gcc")
+        text = re.search(r'^CONFIG_CC_VERSION_TEXT="(\S+)', config, re.M)
+        self.compiler = text[1] if text else "gcc"
+        self.prefix = toolchain.command(root.parent, root, self.compiler, version)
 
     def edited(self, edits: Edits) -> dict[str, str]:
         for name in edits:
@@ -61,12 +62,13 @@ class Tree:
 
     def make(self) -> None:
         command: list[str | Path] = [
-            find_tool("nice"), find_tool("make"), "-C", self.headers,
+            find_tool("nice"), *self.prefix, "make", "-C", self.headers,
             "-f", self.source / "Makefile", f"M={self.source / SOURCES[0]}", f"CC={self.compiler}",
             "CONFIG_KVM_WERROR=", "CONFIG_DEBUG_INFO=", "CONFIG_DEBUG_INFO_BTF_MODULES=", "modules"]
         # nothing else of the environment: the variables of our own make, above all
         done = subprocess.run(command, capture_output=True, text=True,
-                              env={"PATH": os.environ["PATH"], "LC_ALL": "C"})
+                              env={"PATH": os.environ["PATH"], "LC_ALL": "C",
+                                   "KBUILD_OUTPUT": str(self.headers)})
         if done.returncode:
             said = re.findall(r".*(?: error: |ERROR: |Error \d).*", done.stderr)
             raise LabError(f"KVM's modules do not compile: {[*said, 'make says nothing'][0]}")
@@ -97,7 +99,8 @@ def unpack(root: Path, release: str, version: str) -> None:
     shutil.copytree(root / "pristine", common, dirs_exist_ok=True)
 
 
-def find_tree(cache: Path, kernel: Kernel) -> Tree:
+def find_tree(cache: Path, kernel: Kernel, options: kconfig.Options) -> Tree:
+    """What Debian has, or a copy of it with other options: each keeps what was compiled."""
     name, _, version = kernel.package.partition(" ")
     if not re.fullmatch(r"linux-image-\S+", name):
         raise LabError(f"{kernel.name} is none of Debian's kernels, and only for these there are "
@@ -106,23 +109,34 @@ def find_tree(cache: Path, kernel: Kernel) -> Tree:
     if not root.exists():
         with building(root) as new:
             unpack(new, kernel.release, version)
-    return Tree(root, kernel.release)
+    plain = Tree(root, kernel.release, version)
+    if not options:
+        return plain
+    # to make, «target=x: y» would be a variable
+    other = root.with_name("+".join((root.name, *kconfig.words(options))).replace("=", "-"))
+    if not other.exists():
+        with building(other) as new:
+            shutil.copytree(root, new, symlinks=True, dirs_exist_ok=True)
+            tree = Tree(new, kernel.release, version)
+            kconfig.configure(tree.headers, tree.pristine, options, kernel.release, tree.prefix)
+    return Tree(other, kernel.release, version)
 
 
-def content_hash(tree: Tree, kernel: Kernel, texts: dict[str, str]) -> str:
-    parts = (kernel.package, call(tree.compiler, "--version"), Path(__file__).read_text(),
-             sorted(texts.items()))
+def content_hash(tree: Tree, kernel: Kernel, texts: dict[str, str], options: kconfig.Options) -> str:
+    parts = (kernel.package, call(*tree.prefix, tree.compiler, "--version"), Path(__file__).read_text(),
+             sorted(texts.items()), kconfig.words(options))
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
-def build(kernel: Kernel, name: str, edits: Edits) -> list[Path]:
-    """The modules of a kernel's KVM with these edits; made once for each content."""
+def build(kernel: Kernel, name: str, edits: Edits, options: kconfig.Options) -> list[Path]:
+    """The modules of a kernel's KVM with these edits and options; made once for each content."""
     with explained(f"build {name}"), locked(PART) as cache:
-        tree = find_tree(cache, kernel)
+        tree = find_tree(cache, kernel, options)
         texts = tree.edited(edits)
-        directory = cache / "built" / f"{name}-{content_hash(tree, kernel, texts)}"
+        directory = cache / "built" / f"{name}-{content_hash(tree, kernel, texts, options)}"
         if not directory.exists():
-            say(f"building KVM's modules for {kernel.release}: {name}")
+            say(f"building KVM's modules for {kernel.release}: "
+                f"{' with '.join((name, *kconfig.words(options)))}")
             tree.write(texts)
             tree.make()
             with building(directory) as new:

@@ -8,11 +8,15 @@ import dataclasses
 import re
 from pathlib import Path
 
-from .common import LabError
+from . import kconfig
+from .common import LabError, natural
 from .modules import Edits
 
 FILE = Path(__file__).with_name("mutants.ini")
 EDITS = ("replace", "before", "after")
+NEEDED = ("breaks", "file", "function", "find", "cases")
+OPTIONAL = ("kernel", "kvm_config", "survives")
+KERNEL = "6.1"  # mutants apply to others as far as these look the same
 CONTROL = "control"  # KVM as Debian has it, built as the mutants are
 
 
@@ -26,7 +30,17 @@ class Mutant:
     edit: str = ""    # which of EDITS
     text: str = ""
     cases: str = ""   # filters, separated by spaces: the areas that have to do with it
+    kernel: str = KERNEL  # the oldest that it is for
+    kvm_config: str = ""  # as ci/lab run has it, separated by spaces
     survives: str = ""  # why no case catches it
+
+    @property
+    def options(self) -> kconfig.Options:
+        return kconfig.parse(self.kvm_config.split())
+
+    def is_for(self, kernel: str) -> bool:
+        """As far as one can tell: of a kernel that is named by its series."""
+        return not re.fullmatch(r"\d+\.\d+", kernel) or natural(self.kernel) <= natural(kernel)
 
     def edits(self) -> Edits:
         return {self.file: self.apply} if self.file else {}
@@ -65,8 +79,8 @@ def load(file: Path = FILE) -> dict[str, Mutant]:
 
 def parse(name: str, keys: dict[str, str]) -> Mutant:
     edits = [key for key in EDITS if key in keys]
-    missing = [key for key in ("breaks", "file", "function", "find", "cases") if not keys.get(key)]
-    unknown = keys.keys() - {"breaks", "file", "function", "find", "cases", "survives", *EDITS}
+    missing = [key for key in NEEDED if not keys.get(key)]
+    unknown = keys.keys() - {*NEEDED, *OPTIONAL, *EDITS}
     if name == CONTROL:
         raise LabError(f"{CONTROL} is no mutant: it is KVM without one")
     if missing:

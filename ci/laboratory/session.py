@@ -42,6 +42,7 @@ class Settings:
     arguments: list[str]  # for kvmspec in the guest
     run_again: str        # the command for a failure's last line
     modparams: Sequence[str] = ()
+    kvm_config: Sequence[str] = ()  # what kernel.replaced was built with
     cmdline: str = ""
     cpu: str = ""
     cpus: int = 1
@@ -246,7 +247,7 @@ def facts(s: Settings, boots: int, retried: list[str]) -> dict[str, object]:
     """host.json's member lab."""
     return {
         "kernel": s.kernel.name, "package": s.kernel.package, "cmdline": s.cmdline,
-        "modparams": list(s.modparams), "cpu": s.cpu, "cpus": s.cpus, "run_again": s.run_again,
+        "modparams": list(s.modparams), "kvm_config": list(s.kvm_config), "cpu": s.cpu, "cpus": s.cpus, "run_again": s.run_again,
         "modules": [{"file": str(file), "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
                     for file in s.kernel.replaced],
         "boots": boots, "retried": retried,

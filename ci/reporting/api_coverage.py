@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """
 What of KVM's API runs have reached, and how: each pair of ioctl and kind of file descriptor, with what
-it returned and in how many cases; each error that it can fail with; each exit reason; each capability.
+it returned and in how many cases; each error that it can fail with; each exit reason; each capability;
+each field of struct kvm_run.
 
     ci/report coverage RUN...            a table of all that the runs reached together (--json: JSON)
     ci/report coverage RUN... --write    the same, and commits it as results/api-coverage.json
@@ -10,7 +11,8 @@ it returned and in how many cases; each error that it can fail with; each exit r
 
 What there is to reach is in ci/reporting/surface.tsv and errors.tsv. A pair is reached by a success, an
 error by a failure with it, an exit reason by a return of KVM_RUN, a capability by a case that checks its
-answer, by one that needs it, or by KVM_ENABLE_CAP.
+answer, by one that needs it, or by KVM_ENABLE_CAP, a field by a case that asserts its value, or sets it for
+KVM_RUN.
 
 Exit status: 0; with --check 1 if the two files disagree.
 """
@@ -24,7 +26,7 @@ import sys
 from typing import Any
 
 from . import runs
-from .coverage import ERRORS, NAMES, Item, pair_names, pair_results, surface
+from .coverage import ERRORS, NAMES, Item, pair_names, pair_results, surface, was_seen
 from .runs import TOP, ReportError, Run
 
 MEASURED = TOP / "results/api-coverage.json"
@@ -45,6 +47,9 @@ def results_of(raw: dict[str, Any], item: Item) -> dict[str, list[str]]:
         return {item.name: ["returned"] if item.name in raw["exits"] else []}
     if item.kind == "capability":
         return {item.name: [raw["capabilities"][item.name]] if item.name in raw["capabilities"] else []}
+    if item.kind == "field":
+        seen = ["seen"] if was_seen(item, raw) else []
+        return {item.name: [raw["fields"][item.name]] if item.name in raw["fields"] else seen}
     return pair_results(raw, item)
 
 
@@ -60,7 +65,7 @@ def tally(run: Run, counts: dict[str, Counts]) -> None:
     """Adds the run's cases. A case that was repeated counts once for each of its results."""
     for case in run.cases.values():
         raws = [record.raw for record in case.records]
-        if any("shared_ioctls" not in raw for raw in raws):
+        if any("fields" not in raw for raw in raws):
             raise ReportError(f"{run.name} does not say what its cases reached: it is a baseline, or older")
         for item in (item for item in surface() if item.kind != "error"):
             found: dict[str, set[str]] = collections.defaultdict(set)
@@ -80,14 +85,15 @@ def measure(all_runs: list[Run]) -> dict[str, Any]:
         tally(run, counts)
     counts["error"] = error_counts(counts["ioctl"])
     return {"schema": SCHEMA,
-            "runs": [{member: run.host[member] for member in ("engine", "vendor", "kernel")} for run in all_runs],
+            "runs": [{"engine": run.engine, "vendor": run.vendor, "kernel": run.kernel}
+                     | ({"kvm_config": run.kvm_config} if run.kvm_config else {}) for run in all_runs],
             **{kind: {name: dict(sorted(results.items())) for name, results in sorted(counts[kind].items())}
                for kind in NAMES}}
 
 
 def reached(measured: dict[str, Any], kind: str, name: str) -> bool:
     results = measured[kind].get(name, {})
-    return "ok" in results if kind == "ioctl" else bool(results)
+    return "ok" in results if kind == "ioctl" else bool(set(results) - {"seen"})
 
 
 def missing(measured: dict[str, Any]) -> list[tuple[str, str]]:
@@ -122,7 +128,8 @@ def unseen(measured: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def table(measured: dict[str, Any], why: dict[tuple[str, str], str]) -> list[str]:
-    lines = [f"{run['engine']}, {run['vendor']}, Linux {run['kernel']}" for run in measured["runs"]]
+    lines = [", ".join((run["engine"], run["vendor"], f"Linux {run['kernel']}", *run.get("kvm_config", [])))
+             for run in measured["runs"]]
     for kind, title in NAMES.items():
         names = [name for item in surface() if item.kind == kind for name in item_names(item)]
         done = sum(reached(measured, kind, name) for name in names)

@@ -30,7 +30,7 @@ OF_HOST = ("schema", "kvmspec", "engine", "vendor", "kernel", "kernel_version", 
 OF_LAB = ("package", "cpus")
 
 # Members of lab that make a run another one than that of its engine and kernel.
-VARIANTS = {"modparams": [], "modules": [], "cmdline": "", "cpu": "", "cpus": 1}
+VARIANTS = {"modparams": [], "kvm_config": [], "modules": [], "cmdline": "", "cpu": "", "cpus": 1}
 
 
 def name_of(run: Run) -> str:

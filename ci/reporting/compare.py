@@ -36,7 +36,7 @@ SCHEMA = 1
 
 def describe(run: Run) -> str:
     return (f"{run.name}: {run.vendor}, Linux {run.kernel}, {run.host.get('cpu', 'unknown CPU')}, "
-            f"engine {run.engine}, {count(len(run.cases))}")
+            f"{''.join(f'{word}, ' for word in run.kvm_config)}engine {run.engine}, {count(len(run.cases))}")
 
 
 @dataclasses.dataclass(frozen=True)

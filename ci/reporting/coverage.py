@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """
-How much of KVM's API runs have reached: which ioctls, exit reasons and capabilities, by what their
-records say was issued and what came back. What there is to reach is in surface.tsv, and with which
-errors each ioctl can fail in errors.tsv.
+How much of KVM's API runs have reached: which ioctls, exit reasons, capabilities and fields of kvm_run,
+by what their records say was issued, what came back and what was compared. What there is to reach is in
+surface.tsv, and with which errors each ioctl can fail in errors.tsv.
 """
 
 from __future__ import annotations
@@ -25,9 +25,12 @@ LEVELS = {
     "error": ("returned", "never"),
     "exit": ("returned", "never"),
     "capability": ("used", "only checked", "offered", "not offered"),
+    "field": ("asserted or set", "seen", "never"),
 }
-NAMES = {"ioctl": "ioctls", "error": "errors of ioctls", "exit": "exit reasons", "capability": "capabilities"}
-MEMBERS = {"ioctl": "ioctls", "error": "shared_ioctls", "exit": "exits", "capability": "capabilities"}
+NAMES = {"ioctl": "ioctls", "error": "errors of ioctls", "exit": "exit reasons", "capability": "capabilities",
+         "field": "fields of kvm_run"}
+MEMBERS = {"ioctl": "ioctls", "error": "shared_ioctls", "exit": "exits", "capability": "capabilities",
+           "field": "fields"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,9 +38,13 @@ class Item:
     """One thing that can be reached."""
     kind: str
     name: str
-    descriptors: str  # kinds of file descriptors: "vm vcpu"; empty unless it is an ioctl
+    where: str  # of an ioctl its kinds of file descriptors: "vm vcpu"; of a field its exits; else empty
     since: str
     source: str = ""  # of an error: "api.rst" or "code"
+
+    @property
+    def descriptors(self) -> str:
+        return self.where if self.kind == "ioctl" else ""
 
     def exists_in(self, series: str) -> bool:
         """Whether kernels of this series have it; of a kernel without a number, the newest is assumed."""
@@ -95,6 +102,11 @@ def level_of(kind: str, results: Any) -> str:
     return second if results == "checked" else best
 
 
+def was_seen(field: Item, raw: dict[str, Any]) -> bool:
+    """Whether an exit in the record brought the field, whatever the case did with it."""
+    return any(reason in raw.get("exits", {}) for reason in field.where.split())
+
+
 def reached(run: Run, kind: str) -> dict[str, str] | None:
     """
     The level of each name that the run has anything to say of; the others are at the last level. None
@@ -107,6 +119,9 @@ def reached(run: Run, kind: str) -> dict[str, str] | None:
     found: dict[str, str] = {}
     if kind == "capability":
         found = dict.fromkeys(run.host.get("capabilities", {}), "offered")
+    if kind == "field":
+        found = {item.name: LEVELS[kind][1] for item in surface() if item.kind == kind and item.exists_in(run.series)
+                 and any(was_seen(item, record.raw) for case in run.cases.values() for record in case.records)}
     for counts in counted:
         for name, results in counts.items():
             level = level_of(kind, results)

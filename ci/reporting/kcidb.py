@@ -81,7 +81,8 @@ class Report:
         environment = given(
             comment=f"{self.run.vendor}, {host.get('cpu', 'unknown CPU')}, engine {self.run.engine}",
             misc=given(vendor=self.run.vendor, engine=self.run.engine, kernel=self.run.kernel,
-                       cpu=host.get("cpu"), module_parameters=host.get("module_parameters")))
+                       cpu=host.get("cpu"), module_parameters=host.get("module_parameters"),
+                       kvm_config=self.run.kvm_config))
         for case in self.run.cases.values():
             for record in case.records:
                 yield self.make(

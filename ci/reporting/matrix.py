@@ -115,8 +115,8 @@ def contracts() -> list[Contract]:
 
 
 def columns(runs: list[Run]) -> list[Column]:
-    """Named by engine and kernel, and by where they are if that is not enough."""
-    names = [f"{run.engine} {run.series}" for run in runs]
+    """Named by engine, kernel and its KVM's options, and by where they are if that is not enough."""
+    names = [" ".join((run.engine, run.series, *run.kvm_config)) for run in runs]
     found: list[Column] = []
     for run, name in zip(runs, names):
         key = "".join(c if c.isalnum() or c in ".-" else "-" for c in name)

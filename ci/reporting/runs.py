@@ -118,6 +118,11 @@ class Run:
         """6.1 of 6.1.0-56-cloud-amd64."""
         return ".".join(self.kernel.split(".")[:2])
 
+    @property
+    def kvm_config(self) -> list[str]:
+        """The options that the lab built its KVM with: KVM_SW_PROTECTED_VM of KVM_SW_PROTECTED_VM=y."""
+        return [word.removesuffix("=y") for word in self.host.get("lab", {}).get("kvm_config", [])]
+
 
 def load(source: str | Path) -> Run:
     """Raises ReportError if there is no run, or if it cannot be relied on."""

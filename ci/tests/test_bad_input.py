@@ -104,6 +104,16 @@ class BadInput(unittest.TestCase):
         self.refuse(f"--kernel={package}", f"--module={module}",
                     says="kvm.ko is for Linux 6.1.0-")
 
+    def test_kvm_config_of_a_kernel_that_is_not_debians(self):
+        self.refuse(f"--kernel={image(scratch() / 'bzImage')}", "--kvm-config=KVM_SW_PROTECTED_VM",
+                    says="bzImage is none of Debian's kernels")
+
+    def test_kvm_config_that_is_none(self):
+        self.refuse("--kvm-config=private memory", says="--kvm-config=private memory is no option of KVM's")
+
+    def test_kvm_config_of_the_host(self):
+        self.refuse("--engine=host", "--kvm-config=KVM_SW_PROTECTED_VM", says="and host boots none")
+
     def test_truncated_deb(self):
         package = deb(scratch(), {"boot/vmlinuz-1": os.urandom(200000)})
         package.write_bytes(package.read_bytes()[:100000])

@@ -503,6 +503,7 @@ class Baselines(unittest.TestCase):
     def test_unusual_runs(self):
         for why, host in (("modparams", {"lab": {"modparams": ["kvm_amd.npt=0"]}}),
                           ("modules", {"lab": {"modules": [{"file": "kvm.ko"}]}}),
+                          ("kvm_config", {"lab": {"kvm_config": ["KVM_SMM=n"], "modules": [{"file": "kvm.ko"}]}}),
                           ("cpus", {"lab": {"cpus": 2}}), ("cpu", {"lab": {"cpu": "-xsave"}}),
                           ("cmdline", {"lab": {"cmdline": "nosmp"}})):
             with self.assertRaisesRegex(runs.ReportError, f"was run with {why} "):

@@ -23,7 +23,7 @@ HOST = {"schema": 1, "engine": "host", "vendor": "kvm_amd", "kernel": "6.1.2-tes
 
 def record(case: str, **more: Any) -> dict[str, Any]:
     return {"schema": 1, "case": case, "verdict": "pass", "seconds": 0.1, "ioctls": {}, "shared_ioctls": {},
-            "exits": {}, "capabilities": {}} | more
+            "exits": {}, "capabilities": {}, "fields": {}} | more
 
 
 def made(*records: dict[str, Any]) -> runs.Run:
@@ -53,6 +53,14 @@ class Tally(unittest.TestCase):
         run = made(record("a/x", capabilities={"KVM_CAP_HALT_POLL": "refused"}), record("a/y", capabilities={"KVM_CAP_HALT_POLL": "enabled"}))
         self.assertEqual(api_coverage.measure([run])["capability"]["KVM_CAP_HALT_POLL"], {"enabled": 1, "refused": 1})
 
+    def test_runs_with_another_kvm(self) -> None:
+        one = made(record("a/x"))
+        one.host["lab"] = {"kvm_config": ["KVM_SW_PROTECTED_VM=y"]}
+        measured = api_coverage.measure([made(record("a/x")), one])
+        self.assertEqual(api_coverage.table(measured, {})[:2], [
+            "host, kvm_amd, Linux 6.1.2-test", "host, kvm_amd, Linux 6.1.2-test, KVM_SW_PROTECTED_VM"])
+        self.assertEqual(measured["runs"][0], {"engine": "host", "vendor": "kvm_amd", "kernel": "6.1.2-test"})
+
     def test_a_checked_capability_is_reached(self) -> None:
         run = made(record("a/x", capabilities={"KVM_CAP_HLT": "checked"}), record("a/y", capabilities={"KVM_CAP_PIT": "checked"}),
                    record("a/z", capabilities={"KVM_CAP_PIT": "needed"}))
@@ -71,9 +79,19 @@ class Tally(unittest.TestCase):
                          {"vcpu KVM_RUN EINTR": {"returned": 2}, "vcpu KVM_ENABLE_CAP EINVAL": {"returned": 1}})
         self.assertEqual(errors["vm KVM_ENABLE_CAP EINVAL"], {})
 
+    def test_fields_by_what_was_done_with_them(self) -> None:
+        run = made(record("a/x", exits={"KVM_EXIT_IO": 2}, fields={"io.port": "asserted", "immediate_exit": "set"}),
+                   record("a/y", exits={"KVM_EXIT_IO": 1}))
+        measured = api_coverage.measure([run])
+        found = {name: measured["field"][name] for name in ("io.port", "io.size", "mmio.len", "immediate_exit")}
+        self.assertEqual(found, {"io.port": {"asserted": 1, "seen": 1}, "io.size": {"seen": 2}, "mmio.len": {},
+                                 "immediate_exit": {"set": 1}})
+        self.assertEqual([name for name in found if api_coverage.reached(measured, "field", name)],
+                         ["io.port", "immediate_exit"])
+
     def test_baselines_do_not_say_it(self) -> None:
         one = record("a/x")
-        del one["shared_ioctls"]
+        del one["fields"]
         with self.assertRaisesRegex(runs.ReportError, "made-up does not say"):
             api_coverage.measure([made(one)])
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Faults that are put into KVM: how, what it says if it cannot, what counts as caught. No builds."""
 
+import contextlib
 import json
 import os
 import unittest
@@ -8,7 +9,7 @@ from pathlib import Path
 from unittest import mock
 
 from lab import CANNOT_RUN, TOP, image, support
-from laboratory import common, matrix, modules, mutants, trials
+from laboratory import common, kconfig, matrix, modules, mutants, toolchain, trials
 
 scratch = support.scratch
 
@@ -95,6 +96,12 @@ class Load(unittest.TestCase):
         self.assertEqual(self.load(self.GOOD), {"m": mutants.Mutant(
             "m", "x", "a.c", "f", "a = b", "replace", "a = c", "x y")})
 
+    def test_of_a_newer_kernel(self):
+        one = self.load(self.GOOD + "kernel = 6.12\nkvm_config = KVM_X KVM_Y=n\n")["m"]
+        self.assertEqual((one.kernel, one.options), ("6.12", {"KVM_X": "y", "KVM_Y": "n"}))
+        self.assertEqual([one.is_for(kernel) for kernel in ("6.1", "6.12", "7.2", "linux-image-6.1.0-56")],
+                         [False, True, True, True])
+
     def test_nothing_in_its_place(self):
         self.assertEqual(self.load(self.GOOD.replace("a = c", ""))["m"].text, "")
 
@@ -119,13 +126,14 @@ class Load(unittest.TestCase):
     def test_ours(self):
         for one in mutants.load().values():
             self.assertTrue(one.file.startswith(modules.SOURCES), one.name)
+            self.assertTrue(all(name.startswith("KVM_") for name in one.options), one.name)
 
 
 class Tree(unittest.TestCase):
     """A tree as Debian's packages make it, of two source files."""
 
     def setUp(self):
-        self.root = scratch()
+        self.root = scratch() / "tree"
         self.common = self.root / "usr/src/linux-headers-6.66-common"
         self.headers = self.root / "usr/src/linux-headers-6.66-cloud"
         for file in (self.root / "pristine/virt/kvm/a.c", self.root / "pristine/virt/kvm/b.c",
@@ -139,7 +147,7 @@ class Tree(unittest.TestCase):
         (self.headers / ".config").write_text(f'CONFIG_CC_VERSION_TEXT="{compiler} (Debian) 12"\n')
 
     def tree(self) -> modules.Tree:
-        return modules.Tree(self.root, "6.66-cloud")
+        return modules.Tree(self.root, "6.66-cloud", "6.66-1")
 
     def text(self, name: str) -> str:
         return (self.common / "virt/kvm" / name).read_text()
@@ -164,10 +172,26 @@ class Tree(unittest.TestCase):
         with self.assertRaisesRegex(common.LabError, "KVM has no source file virt/kvm/c.c"):
             self.tree().edited({"virt/kvm/c.c": str.upper})
 
-    def test_no_compiler(self):
-        self.configure("gcc-99")
-        with self.assertRaisesRegex(common.LabError, "gcc-99 is not installed: apt-get install gcc-99"):
+    def test_compiler_of_another_debian(self):
+        self.configure("x86_64-linux-gnu-gcc-99")
+        (self.root / "usr/lib/linux-kbuild-6.66").mkdir(parents=True)
+        with mock.patch.object(toolchain, "unpack") as unpack, mock.patch.object(toolchain, "say"), \
+                mock.patch.object(toolchain, "find_tool", str):
+            prefix = self.tree().prefix
             self.tree()
+        (_, packages), _ = unpack.call_args_list[0]
+        self.assertEqual(packages[:2], ["gcc-99", "linux-kbuild-6.66=6.66-1"])
+        self.assertEqual(len(unpack.call_args_list), 1, "it is downloaded once")
+        self.assertEqual(prefix[:1] + prefix[-4:], ["bwrap", "--bind", self.root, self.root, "--"])
+
+    def test_compiler_that_debian_has_not(self):
+        self.configure("gcc-99")
+        (self.root / "usr/lib/linux-kbuild-6.66").mkdir(parents=True)
+        with mock.patch.dict(os.environ, {"KVMSPEC_CACHE": str(scratch())}), \
+                mock.patch.object(toolchain, "say"), \
+                self.assertRaisesRegex(common.LabError, "cannot get gcc-99 from Debian: .* Is the network there"):
+            self.tree()
+        self.assertEqual([path.name for path in self.root.parent.iterdir()], ["tree"], "nothing half-made is left")
 
     def test_does_not_compile(self):
         (self.common / "Makefile").write_text(
@@ -220,14 +244,15 @@ class Trials(unittest.TestCase):
     def test_guest_died_of_it(self):
         self.check(self.trial({"a/passes/long64": "error"}, CANNOT_RUN), 0, "1 of 3", "a/passes")
 
-    def control(self, built: dict[str, str], status: int = 0) -> dict[str, str]:
+    def control(self, built: dict[str, str], status: int = 0, config: kconfig.Options | None = None,
+                debians: dict[str, str] | None = None) -> dict[str, str]:
         """What run_control() says if Debian's modules have the verdicts CONTROL, and ours these."""
-        def run_on(_args, out, _arguments):
-            verdicts = built if out.name == "control" else self.CONTROL
+        def run_on(_kernel, _args, out, _arguments):
+            verdicts = built if out.name == "control" else self.CONTROL | (debians or {})
             return mock.Mock(verdicts=lambda: verdicts, status=status, out=out, said="it died")
         with mock.patch.object(trials, "run_on", run_on), mock.patch.object(trials, "say"), \
                 mock.patch.object(modules, "build", lambda *_: []):
-            return trials.run_control(None, [], mock.Mock(), Path("out"))
+            return trials.run_control(mock.Mock(), config or {}, [], mock.Mock(), Path("out"))
 
     def test_control(self):
         self.assertEqual(self.control(self.CONTROL), self.CONTROL)
@@ -236,9 +261,82 @@ class Trials(unittest.TestCase):
         with self.assertRaisesRegex(common.LabError, "other verdicts than Debian's; see out: a/fails$"):
             self.control(self.CONTROL | {"a/fails": "pass"})
 
+    def test_control_that_runs_more_than_debians(self):
+        more, skipped = self.CONTROL | {"a/private": "pass"}, {"a/private": "skip"}
+        self.assertEqual(self.control(more, config={"KVM_X": "y"}, debians=skipped), more)
+        with self.assertRaisesRegex(common.LabError, "other verdicts than Debian's; see out: a/private$"):
+            self.control(more, debians=skipped)
+
     def test_control_that_could_not_run(self):
         with self.assertRaisesRegex(common.LabError, "could not run without a fault, .*: it died"):
             self.control(self.CONTROL, CANNOT_RUN)
+
+
+class Kconfig(unittest.TestCase):
+    """Headers and KVM's own Kconfig as in Debian's packages, but for conf, which does as a file says."""
+
+    KVM = '''config KVM_HIDDEN
+	bool
+config KVM
+	tristate "KVM"
+config KVM_PRIVATE
+	bool "Private"
+	select KVM_HIDDEN
+	select XARRAY_MULTI
+config KVM_SEV
+	bool "SEV"
+	depends on CCP
+'''
+    DEBIANS = 'CONFIG_X="a b"\nCONFIG_MODULES=y\nCONFIG_KVM=m\n# CONFIG_KVM_PRIVATE is not set\n'
+
+    def configure(self, conf: str, *words: str, says: str = "") -> dict[str, str]:
+        """The headers' configuration afterwards; conf: shell commands, with $config to read and write."""
+        root = scratch()
+        for name, text in (("sources/arch/x86/kvm/Kconfig", self.KVM), ("sources/virt/kvm/Kconfig", ""),
+                           ("headers/.config", self.DEBIANS), ("headers/scripts/kconfig/conf",
+                           f'#!/bin/sh -e\nconfig=$KCONFIG_CONFIG\ncp "$3" {root}/Kconfig\n{conf}\n')):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(text)
+        (root / "headers/scripts/kconfig/conf").chmod(0o755)
+        try:
+            with self.assertRaisesRegex(common.LabError, says) if says else contextlib.nullcontext():
+                kconfig.configure(root / "headers", root / "sources", kconfig.parse(list(words)), "6.66", [])
+            self.kconfig = (root / "Kconfig").read_text() if (root / "Kconfig").exists() else ""
+            left = {path.name for path in (root / "headers").iterdir()}
+            self.assertEqual(left, {".config", "scripts"}, "nothing half-made is left")
+        finally:
+            text = (root / "headers/.config").read_text()
+        if says:
+            self.assertEqual(text, self.DEBIANS)
+        return kconfig.read(text)
+
+    def test_option_and_what_it_selects(self):
+        got = self.configure("echo CONFIG_KVM_HIDDEN=y >> $config", "KVM_PRIVATE")
+        self.assertEqual((got["KVM_PRIVATE"], got["KVM_HIDDEN"], got["KVM"], got["X"]), ("y", "y", "m", '"a b"'))
+        self.assertEqual(self.kconfig.split("source ")[0], 'config XARRAY_MULTI\n\ttristate\n'
+                         'config X\n\tstring\n\tdefault "a b"\nconfig MODULES\n\tbool\n\tdefault y\n\tmodules\n')
+
+    def test_prefix_of_the_name_and_another_value(self):
+        self.assertEqual(self.configure("", "CONFIG_KVM=n")["KVM"], "n")
+
+    def test_unknown(self):
+        self.configure("", "KVM_BANANA", says="KVM of Linux 6.66 has no option KVM_BANANA; it has KVM, "
+                       "KVM_PRIVATE, KVM_SEV$")
+
+    def test_not_an_option(self):
+        with self.assertRaisesRegex(common.LabError, "--kvm-config=sw protected is no option of KVM's"):
+            kconfig.parse(["sw protected"])
+
+    def test_without_effect(self):
+        self.configure("sed -i /KVM_SEV/d $config", "KVM_SEV",
+                       says="KVM_SEV=y has no effect in Linux 6.66, where it stays n")
+
+    def test_more_than_kvm(self):
+        self.configure("echo CONFIG_XARRAY_MULTI=y >> $config", "KVM_PRIVATE",
+                       says="KVM_PRIVATE would make XARRAY_MULTI y in Linux 6.66, and that is not KVM's")
+
+    def test_conf_fails(self):
+        self.configure("echo no >&2; exit 1", "KVM_PRIVATE", says="scripts/kconfig/conf fails: no$")
 
 
 class CommandLine(unittest.TestCase):
@@ -246,7 +344,7 @@ class CommandLine(unittest.TestCase):
         done = support.run(TOP / "ci/mutants", *args, env=support.environment(**environment))
         self.assertEqual(done.returncode, CANNOT_RUN, done.stdout + done.stderr)
         *progress, last = done.stderr.splitlines()
-        self.assertEqual([line for line in progress if not line.startswith("lab: downloading")], [])
+        self.assertEqual([line for line in progress if not line.startswith(("lab: downloading", "lab: waiting"))], [])
         self.assertRegex(last, f"^mutants: .*{says}")
 
     def test_list(self):
@@ -257,6 +355,10 @@ class CommandLine(unittest.TestCase):
     def test_no_such_mutant(self):
         self.refuse("build", "banana", says="there is no mutant banana: see ci/mutants list")
         self.refuse("run", "kick_lost", "banana", says="there is no mutant banana")
+
+    def test_what_a_mutant_is_for_is_said(self):
+        done = support.run(TOP / "ci/mutants", "list")
+        self.assertRegex(done.stdout, r"(?m)^attributes_ignored .*\n.*\n +Linux 6.12 KVM_SW_PROTECTED_VM$")
 
     def test_kernel_that_is_not_debians(self):
         self.refuse("build", "control", f"--kernel={image(scratch() / 'bzImage')}",

@@ -44,7 +44,8 @@ LAB = {"lab": {"run_again": "make lab KERNEL=6.1"}}
 
 def record(case: str, verdict: str = "pass", contract: str = "signals.eintr", **more: Any) -> dict[str, Any]:
     return {"schema": 1, "case": case, "verdict": verdict, "seconds": 0.1, "at": "cases/x.c:1",
-            "contract": contract, "kvm_runs": 1, "ioctls": {}, "shared_ioctls": {}, "exits": {}, "capabilities": {}} | more
+            "contract": contract, "kvm_runs": 1, "ioctls": {}, "shared_ioctls": {}, "exits": {}, "capabilities": {},
+            "fields": {}} | more
 
 
 FAILURE = {"expected": "KVM_EXIT_HLT", "got": "KVM_EXIT_SHUTDOWN", "explanation": ["It shut down.", "Twice."],
@@ -137,6 +138,13 @@ class Model(unittest.TestCase):
                          ["host 6.1, x", "host 6.1, y", "host 6.12"])
         self.assertEqual([column.key for column in whole.columns], ["host-6.1", "host-6.1~2", "host-6.12"])
 
+    def test_column_of_another_kvm(self):
+        other = bad()
+        other.host["lab"] = {"kvm_config": ["KVM_SW_PROTECTED_VM=y", "KVM_SMM=n"]}
+        self.assertEqual([(column.label, column.key) for column in build(bad(), other).columns], [
+            ("host 6.12", "host-6.12"),
+            ("host 6.12 KVM_SW_PROTECTED_VM KVM_SMM=n", "host-6.12-KVM-SW-PROTECTED-VM-KVM-SMM-n")])
+
     def test_findings_are_the_worst_first(self):
         found = [(one.verdict, one.what, dict(one.cases)) for one in matrix.findings(build(good(), bad()))]
         self.assertEqual(found, [
@@ -148,7 +156,8 @@ class Model(unittest.TestCase):
 class Coverage(unittest.TestCase):
     def test_only_what_records_say_counts(self):
         run = made([record("x/y", ioctls={"KVM_RUN": {"EINTR": 2}, "KVM_NMI": {"ok": 1, "EINVAL": 1}},
-                           exits={"KVM_EXIT_IO": 3}, capabilities={"KVM_CAP_HLT": "needed", "KVM_CAP_PIT": "checked"}),
+                           exits={"KVM_EXIT_IO": 3}, capabilities={"KVM_CAP_HLT": "needed", "KVM_CAP_PIT": "checked"},
+                           fields={"io.port": "asserted", "cr8": "set"}),
                     record("x/z", ioctls={"KVM_RUN": {"ok": 1}, "KVM_SMI": {"EINVAL": 1}}, capabilities={"KVM_CAP_HLT": "checked"})],
                    capabilities={"KVM_CAP_IRQCHIP": 1, "KVM_CAP_HLT": 1, "KVM_CAP_PIT": 1})
         levels = {kind: coverage.measure(run, kind).levels for kind in coverage.LEVELS}
@@ -162,6 +171,9 @@ class Coverage(unittest.TestCase):
         self.assertEqual([name for name, level in levels["error"].items() if level == "returned"],
                          ["vcpu KVM_RUN EINTR"])
         self.assertEqual(coverage.measure(run, "error").unlisted, ["vcpu KVM_NMI EINVAL", "vcpu KVM_SMI EINVAL"])
+        self.assertEqual({name: level for name, level in levels["field"].items() if level != "never"},
+                         {"cr8": "asserted or set", "io.port": "asserted or set",
+                          **dict.fromkeys(("io.direction", "io.size", "io.count", "io.data_offset", "io.data"), "seen")})
 
     def test_the_kernel_decides_what_there_is(self):
         for kernel, has in (("6.1.9", False), ("6.8.1-x", True), ("6.12.1", True), ("7.0", True)):
@@ -169,6 +181,8 @@ class Coverage(unittest.TestCase):
             self.assertEqual("KVM_EXIT_MEMORY_FAULT" in coverage.measure(run, "exit").levels, has, kernel)
         backported = made([record("x/y", exits={"KVM_EXIT_MEMORY_FAULT": 1})], kernel="6.1.9")
         self.assertEqual(coverage.measure(backported, "exit").levels["KVM_EXIT_MEMORY_FAULT"], "returned")
+        old = made([record("x/y", exits={"KVM_EXIT_HYPERCALL": 1})], kernel="6.1.9")
+        self.assertNotIn("hypercall.flags", coverage.measure(old, "field").levels, "padding there, seen or not")
 
     def test_records_that_do_not_count(self):
         old = record("x/y")
@@ -193,6 +207,13 @@ class Coverage(unittest.TestCase):
         # defined, but nothing in arch/x86 returns it
         for name in set(re.findall(r"NAME\((KVM_EXIT_\w+)\)", names)) - {"KVM_EXIT_NMI"}:
             self.assertIn(("exit", name), listed)
+        header = (support.ROOT / "harness/x86/run_fields.h").read_text()
+        fields = re.findall(r"^\t\w+_FIELD\(\w+, ([\w.]+)(?:, (KVM_\w+), \w+)?\)", header, re.M)
+        self.assertEqual({name for name, _ in fields}, {name for kind, name in listed if kind == "field"})
+        for name, reason in fields:
+            item, = [item for item in coverage.surface() if (item.kind, item.name) == ("field", name)]
+            if reason:
+                self.assertIn(reason, item.where.split(), name)
 
 
 class Written(unittest.TestCase):

@@ -34,6 +34,7 @@ entry:
 	one mmio_read,		movl MMIO(0x10), %ebx
 	one mmio_write,		movl %ebx, MMIO(0x10)
 	one mmio_read_split,	movl MMIO(0xffe), %ebx
+	one rdtsc,		rdtsc
 	one rdmsr,		rdmsr
 	one wrmsr,		wrmsr
 	one vmcall,		vmcall

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Reads the first word of the hole, and halts. The case copies the handler to where SMIs enter. */
+/* Reads the first word of the hole, and halts. cases/smm.h copies a handler to where SMIs enter. */
 #include "guest.h"
 
 entry:
@@ -8,8 +8,13 @@ entry:
 	hlt
 
 /* In system-management mode the data segments begin at 0 and end at 4 GiB. */
-handler:
+reader:
 	movl	$MMIO_BASE, %esi
 	movl	(%esi), %ebx
 	hlt
-handler_end:
+
+/* To the second page of the hole. */
+writer:
+	movl	$(MMIO_BASE + 0x1000), %esi
+	movl	%esi, (%esi)
+	hlt

@@ -58,20 +58,21 @@ static const char *find_tracefs(char *reason, size_t size)
 const char *ftrace_open(void)
 {
 	static char reason[256];
-	char pid[16];
+	char pids[32];
 	const struct {
 		const char *file, *value;
 	} settings[] = {
 		{ "buffer_size_kb", BUFFER_KB },
-		{ "options/event-fork", "1" }, /* children of the zygote are traced, too */
-		{ "set_event_pid", pid },
+		{ "options/event-fork", "1" }, /* children of these are traced, too */
+		{ "set_event_pid", pids },
 		{ "events/kvm/enable", "1" },
 	};
 	const char *tracefs = find_tracefs(reason, sizeof reason);
 
 	if (!tracefs)
 		return reason;
-	snprintf(pid, sizeof pid, "%d", (int)zygote_pid());
+	/* the runner has no events, but starts another zygote if a case kills this one */
+	snprintf(pids, sizeof pids, "%d %d", (int)zygote_pid(), (int)getpid());
 	snprintf(instance, sizeof instance, "%s/instances/kvmspec-%d", tracefs, (int)getpid());
 	if (mkdir(instance, 0700) != 0) {
 		snprintf(reason, sizeof reason, "cannot create %s: %s", instance, strerror(errno));

@@ -26,6 +26,7 @@ static const char usage[] =
 	"  -j, --jobs=N           run N cases at a time (default: the number of CPUs)\n"
 	"  -o, --out=DIR          write the results to DIR (default: a new directory under\n"
 	"                         results/runs, with results/latest pointing to it)\n"
+	"      --run              run them, which is what happens anyway\n"
 	"  -l, --list             list the cases instead of running them\n"
 	"      --catalogue        list every case, its contract and its source, for tools\n"
 	"      --probe            only say what KVM this host has\n"
@@ -169,6 +170,11 @@ static void set_gdb_at(struct options *o, const char *value)
 		die("--gdb-at takes 'start' or 'failure', not '%s'", value);
 }
 
+static void set_nothing(struct options *o, const char *value)
+{
+	(void)o, (void)value;
+}
+
 static void print_version(struct options *o, const char *value)
 {
 	(void)o, (void)value;
@@ -195,6 +201,7 @@ static const struct option_info {
 } infos[] = {
 	{ "jobs", required_argument, 0, set_jobs },
 	TEXT("out", out),
+	{ "run", no_argument, 0, set_nothing },
 	FLAG("list", list),
 	FLAG("catalogue", catalogue),
 	FLAG("probe", probe),

@@ -189,6 +189,24 @@ static json_t *used_capabilities(const struct evidence *e)
 	return object;
 }
 
+/* The same. */
+static json_t *used_fields(const struct evidence *e)
+{
+	static const char *const uses[] = {
+		[FIELD_SET] = "set",
+		[FIELD_ASSERTED] = "asserted",
+	};
+	json_t *object = json_object();
+
+	for (enum run_field field = 0; field < FIELD_COUNT; field++) {
+		const char *use = e->fields[field] < COUNT(uses) ? uses[e->fields[field]] : NULL;
+
+		if (use)
+			json_object_set_new(object, field_names[field], json_string(use));
+	}
+	return object;
+}
+
 static void add_state(json_t *record, const struct evidence *e, const struct sandbox_end *end)
 {
 	json_t *kernel_log = klog_since(end->mark, end->pid), *events = ftrace_since_mark();
@@ -323,6 +341,7 @@ json_t *make_record(const struct run *run, const struct planned *planned,
 	json_object_set_new(record, "shared_ioctls", ioctl_results(e, true));
 	json_object_set_new(record, "exits", exit_counts(e));
 	json_object_set_new(record, "capabilities", used_capabilities(e));
+	json_object_set_new(record, "fields", used_fields(e));
 	return record;
 }
 

@@ -276,6 +276,7 @@ void reports_add(struct run *run, json_t *record)
 	json_object_del(record, "shared_ioctls");
 	json_object_del(record, "exits");
 	json_object_del(record, "capabilities");
+	json_object_del(record, "fields");
 	flush(run, tap, "report.tap");
 }
 

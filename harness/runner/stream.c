@@ -205,9 +205,9 @@ static void report_error(struct run *run, const char *id, const char *reason, js
 	json_t *record = json_deep_copy(json_object_get(unreported, id));
 	json_t *start = json_object_get(running, id);
 	double seconds = start ? (now_ns() - json_integer_value(start)) / 1e9 : 0;
-	json_t *rest = json_pack("{ss ss sf s[] si s{} s{} s{} s{}}", "verdict", "error", "reason",
-				 reason, "seconds", seconds, "last_exits", "kvm_runs", 0, "ioctls",
-				 "shared_ioctls", "exits", "capabilities");
+	json_t *rest = json_pack("{ss ss sf s[] si s{} s{} s{} s{} s{}}", "verdict", "error",
+				 "reason", reason, "seconds", seconds, "last_exits", "kvm_runs", 0,
+				 "ioctls", "shared_ioctls", "exits", "capabilities", "fields");
 
 	json_object_update_new(record, rest);
 	if (json_array_size(kernel_log))

@@ -62,6 +62,7 @@ class Trace(unittest.TestCase):
         for results in traced, plain:
             for record in results.records:
                 del record["seconds"]
+                record.pop("kernel_log", None)  # it is the whole machine's
         self.assertEqual(traced.by_case, plain.by_case)
 
     def test_errors_and_addresses_that_are_none(self):
@@ -437,6 +438,12 @@ class Ftrace(unittest.TestCase):
         self.assertGreater(len(owners), 20)
         self.assertEqual({len(owner) for owner in owners}, {1})
         self.assertEqual(len(set.union(*owners)), len(owners))
+
+    def test_after_a_case_that_killed_its_parent(self):
+        results, _ = self.ftrace("parent", "assertions/expect_run_text", "--repeat=2")
+        events = [len(record.get("ftrace", [])) > 1 for record in results.records
+                  if record["filter"] == "assertions/expect_run_text"]
+        self.assertEqual(events, [True, True])
 
     def test_only_the_last(self):
         results, _ = self.ftrace("debugged/runs_for_long")

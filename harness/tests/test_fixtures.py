@@ -320,6 +320,20 @@ class Fixtures(unittest.TestCase):
             "are_met": {"KVM_CAP_USER_MEMORY": "needed", "KVM_CAP_NR_MEMSLOTS": "needed"},
             "more_of_a_capability": {}})
 
+    def test_fields_are_those_asserted_or_set(self):
+        io = {"direction": "direction", "size": "size", "port": "port", "count": "count", "value": "data"}
+        mmio = {"phys_addr": "phys_addr", "len": "len", "is_write": "is_write", "value": "data"}
+        wanted = {f"{exit}_{named}": {f"{exit}.{field}"} for exit, fields in (("io", io), ("mmio", mmio))
+                  for named, field in fields.items()}
+        wanted |= {"text_but_it_ends": {f"io.{field}" for field in io.values()}, "io_but_another_exit": set()}
+        for case, fields in wanted.items():
+            self.assertEqual(self.results.by_case[f"assertions/expect_run_{case}"]["fields"],
+                             dict.fromkeys(fields | {"exit_reason"}, "asserted"), case)
+        self.assertEqual(self.results.by_case["assertions/expect_run_exit_but_it_fails"]["fields"],
+                         {"exit_reason": "asserted", "immediate_exit": "set"})
+        self.assertEqual(self.results.by_case["assertions/expect_run_errno_but_it_returns"]["fields"], {})
+        self.assertEqual(self.results.by_case["wild/fails_with_garbage"]["fields"], {}, "any number was there")
+
     def test_time_outs_are_kept(self):
         for case, record in self.results.by_case.items():
             with self.subTest(case):

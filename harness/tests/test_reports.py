@@ -185,6 +185,7 @@ class Validator(unittest.TestCase):
             ("cases.jsonl", '"KVM_EXIT_HLT":1', '"HLT":1', "exits is"),
             ("cases.jsonl", '"KVM_CAP_USER_MEMORY":"needed"', '"KVM_CAP_USER_MEMORY":1',
              "capabilities is"),
+            ("cases.jsonl", '"exit_reason":"asserted"', '"exit_reason":"read"', "fields is"),
             ("cases.jsonl", '"endings/passes"', '"endings/fails"', "a case is there twice"),
             ("cases.jsonl", "{", "", "cases.jsonl:1"),
             ("host.json", '"vendor"', '"seller"', "has no vendor"),

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* For cases whose guest is guests/real16/read_in_smm.S, in system management mode. */
+#ifndef KVMSPEC_SMM_H
+#define KVMSPEC_SMM_H
+
+#include "kvmspec.h"
+
+GUEST(real16, read_in_smm);
+
+#define SMM          1u /* the address space's number */
+#define IN_SMM(slot) (SMM << 16 | (slot))
+#define SMM_ENTRY    0x38000 /* SMBASE after reset, and 0x8000 */
+#define SMM_CODE_MAX 64
+
+#define NEEDS_SMM .needs = { CAP_AT_LEAST(KVM_CAP_MULTI_ADDRESS_SPACE, 2), CAP(KVM_CAP_X86_SMM) }
+
+/* The RAM is there in system management mode, too, and an SMI runs the code at the label. */
+static inline void add_smm_handler(struct vcpu *vcpu, const char *label)
+{
+	unsigned char *ram = vcpu->vm->ram;
+
+	memcpy(ram + SMM_ENTRY, ram + guest_symbol(vcpu, label), SMM_CODE_MAX);
+	add_slot(vcpu->vm, .slot = IN_SMM(RAM_SLOT), .guest_phys_addr = 0, .memory_size = RAM_SIZE,
+		 .userspace_addr = (uintptr_t)ram);
+}
+
+#endif
