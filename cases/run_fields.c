@@ -94,17 +94,25 @@ CASE(run_fields, no_window_exit_while_interrupts_are_disabled,
 	expect_run_done(vcpu);
 }
 
+/* The guest runs until it can be interrupted. Returns where it is then. */
+static uint64_t run_to_window(struct vcpu *vcpu)
+{
+	prepare(vcpu, "interruptible", false);
+	vcpu->run->request_interrupt_window = 1;
+	expect_run_exit(vcpu, KVM_EXIT_IRQ_WINDOW_OPEN);
+	vcpu->run->request_interrupt_window = 0;
+	return vcpu_regs(vcpu).rip;
+}
+
 CASE(run_fields, interrupt_at_the_window_is_delivered_at_once,
      .contract = "run.request_interrupt_window.inject", .each_mode = one_instruction)
 {
 	struct vcpu *vcpu = boot(guest);
+	uint64_t window = run_to_window(vcpu);
 
-	prepare(vcpu, "interruptible", false);
-	vcpu->run->request_interrupt_window = 1;
-	expect_run_exit(vcpu, KVM_EXIT_IRQ_WINDOW_OPEN);
 	x(vcpu, KVM_INTERRUPT, &(struct kvm_interrupt){ .irq = VECTOR });
-	vcpu->run->request_interrupt_window = 0;
-	expect_run_exception(vcpu, VECTOR, "window");
+	expect_run_report(vcpu, VECTOR);
+	expect_run_report(vcpu, window);
 }
 
 /* A vCPU with interrupts disabled that has an interrupt to take all the same. */
@@ -141,14 +149,12 @@ CASE(run_fields, second_interrupt_replaces_the_first, .contract = "interrupt.rep
      .each_mode = one_instruction)
 {
 	struct vcpu *vcpu = boot(guest);
+	uint64_t window = run_to_window(vcpu);
 
-	prepare(vcpu, "interruptible", false);
-	vcpu->run->request_interrupt_window = 1;
-	expect_run_exit(vcpu, KVM_EXIT_IRQ_WINDOW_OPEN);
 	x(vcpu, KVM_INTERRUPT, &(struct kvm_interrupt){ .irq = VECTOR - 1 });
 	x(vcpu, KVM_INTERRUPT, &(struct kvm_interrupt){ .irq = VECTOR });
-	vcpu->run->request_interrupt_window = 0;
-	expect_run_exception(vcpu, VECTOR, "window");
+	expect_run_report(vcpu, VECTOR);
+	expect_run_report(vcpu, window);
 	expect_run_exit(vcpu, KVM_EXIT_HLT);
 }
 
@@ -192,15 +198,14 @@ CASE(run_fields, window_exit_with_a_split_irqchip,
      .needs = { CAP(KVM_CAP_SPLIT_IRQCHIP) })
 {
 	struct vcpu *vcpu = boot_with_split_irqchip(guest);
+	uint64_t window;
 
 	set_lint0(vcpu, LINT0_EXTINT);
-	prepare(vcpu, "interruptible", false);
-	vcpu->run->request_interrupt_window = 1;
-	expect_run_exit(vcpu, KVM_EXIT_IRQ_WINDOW_OPEN);
+	window = run_to_window(vcpu);
 	expect_equal(vcpu->run->ready_for_interrupt_injection, 1);
 	x(vcpu, KVM_INTERRUPT, &(struct kvm_interrupt){ .irq = VECTOR });
-	vcpu->run->request_interrupt_window = 0;
-	expect_run_exception(vcpu, VECTOR, "window");
+	expect_run_report(vcpu, VECTOR);
+	expect_run_report(vcpu, window);
 }
 
 CASE(run_fields, no_window_exit_while_lint0_is_masked,
