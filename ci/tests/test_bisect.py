@@ -371,7 +371,7 @@ bzImage:
 	@echo "$(CC) $(KCFLAGS)" > $(O)/compiler
 	@cat image init/main.c > $(O)/arch/x86/boot/bzImage
 	@echo whole >> $(O)/builds
-modules:
+modules: $(filter bzImage,$(MAKECMDGOALS))
 	@if grep -q slow arch/x86/kvm/x86.c && [ ! -e $(O)/sleeps ]; then touch $(O)/sleeps; $(MAKE) sleeps; fi
 	@if grep -q syntax arch/x86/kvm/x86.c; then echo "x86.c:1: error: syntax" >&2; exit 2; fi
 	@if grep -q disk arch/x86/kvm/x86.c; then echo "error: No space left on device" >&2; exit 2; fi
