@@ -5,11 +5,10 @@
  * says the same in sentences. That an ioctl of another kind of file descriptor is refused: the cases
  * named on_…, at the end. What KVM_ENABLE_CAP refuses of each capability: capabilities.c.
  */
-#include "kvmspec.h"
+#include "eventfds.h"
 
 #include <limits.h>
 #include <stdio.h>
-#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -625,7 +624,7 @@ CASE(bad_input, full_bus, .contract = "bad_input.full_bus", .needs = { CAP(KVM_C
 {
 	struct vm *vm = vm_create();
 	struct kvm_coalesced_mmio_zone mmio = fill_bus(vm, false), pio = fill_bus(vm, true);
-	struct kvm_ioeventfd event = { .fd = eventfd(0, EFD_CLOEXEC), .addr = 0x1000, .len = 4 };
+	struct kvm_ioeventfd event = { .fd = make_eventfd(), .addr = 0x1000, .len = 4 };
 
 	expect_errno(ENOSPC, vm, KVM_IOEVENTFD, &event);
 	expect_errno(ENOSPC, vm, KVM_CREATE_IRQCHIP);

@@ -264,9 +264,9 @@ CASE(dirty_log, of_address_spaces_are_separate, .contract = "dirty_log.address_s
 	struct vcpu *vcpu = boot(LONG64);
 
 	add_slot(vcpu->vm, LOGGED);
-	add_slot(vcpu->vm, .slot = 1 << 16 | SLOT_ID, LOGGED);
+	add_slot(vcpu->vm, .slot = IN_SMM(SLOT_ID), LOGGED);
 	guest_writes(vcpu, SLOT_GPA);
-	expect_equal(dirty_log(vcpu->vm, 1 << 16 | SLOT_ID), 0);
+	expect_equal(dirty_log(vcpu->vm, IN_SMM(SLOT_ID)), 0);
 	expect_equal(dirty_log(vcpu->vm, SLOT_ID), 1);
 }
 
@@ -275,11 +275,7 @@ CASE(dirty_log, of_system_management_mode_has_its_writes, .contract = "dirty_log
 {
 	struct vcpu *vcpu = boot(read_in_smm);
 
-	add_smm_handler(vcpu, "writer");
-	add_slot(vcpu->vm, .memory_size = 4 * PAGE, LOGGED);
-	add_slot(vcpu->vm, .slot = IN_SMM(SLOT_ID), .memory_size = 4 * PAGE, LOGGED);
-	x(vcpu, KVM_SMI);
-	expect_run_exit(vcpu, KVM_EXIT_HLT);
+	write_in_smm(vcpu);
 	expect_equal(dirty_log(vcpu->vm, SLOT_ID), 0);
 	expect_equal(dirty_log(vcpu->vm, IN_SMM(SLOT_ID)), BIT(1));
 }

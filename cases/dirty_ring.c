@@ -420,11 +420,7 @@ CASE(dirty_ring, names_the_slot_of_system_management_mode, .contract = "dirty_ri
 	struct vcpu *vcpu = boot_with_ring(read_in_smm);
 	struct kvm_dirty_gfn *ring = map_ring(vcpu);
 
-	add_smm_handler(vcpu, "writer");
-	add_slot(vcpu->vm, .memory_size = 4 * PAGE, LOGGED);
-	add_slot(vcpu->vm, .slot = IN_SMM(SLOT_ID), .memory_size = 4 * PAGE, LOGGED);
-	x(vcpu, KVM_SMI);
-	expect_run_exit(vcpu, KVM_EXIT_HLT);
+	write_in_smm(vcpu);
 	expect_dirty(&ring[0], IN_SMM(SLOT_ID), 1);
 	expect_unused(&ring[1]);
 }

@@ -6,6 +6,7 @@
  * kvm_arch_vcpu_ioctl_run() in arch/x86/kvm/x86.c. immediate_exit has an area of its own.
  */
 #include "one_instruction.h"
+#include "smm.h"
 
 GUEST_EACH_MODE(count_and_halt);
 GUEST(long64, nested_svm);
@@ -17,9 +18,6 @@ GUEST(real16, smm);
 #define APIC_BASE_MSR    0x1b
 #define APIC_BASE_RESET  0xfee00900 /* of the boot processor: enabled */
 #define APIC_BASE_ENABLE 0x800
-
-#define SMBASE    0x30000 /* at reset */
-#define SMM_ENTRY (SMBASE + 0x8000)
 
 /* The vCPU's next run jumps to the label; RFLAGS.IF is as given. */
 static void prepare(struct vcpu *vcpu, const char *label, bool interrupts)
@@ -465,17 +463,8 @@ CASE(run_fields, flags_are_cleared_by_a_run_that_fails, .contract = "run.flags.c
 static struct vcpu *boot_with_smi(void)
 {
 	struct vcpu *vcpu = boot(smm);
-	uint64_t handler = guest_symbol(vcpu, "handler");
 
-	x(vcpu->vm, KVM_SET_USER_MEMORY_REGION,
-	  &(struct kvm_userspace_memory_region){
-		  .slot = 1 << 16 | RAM_SLOT,
-		  .memory_size = RAM_SIZE,
-		  .userspace_addr = (uintptr_t)vcpu->vm->ram,
-	  });
-
-	memcpy(vcpu->vm->ram + SMM_ENTRY, vcpu->vm->ram + handler,
-	       guest_symbol(vcpu, "handler_end") - handler);
+	add_smm_handler(vcpu, "handler");
 	x(vcpu, KVM_SMI);
 	return vcpu;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* For cases whose guest is guests/real16/read_in_smm.S, in system management mode. */
+/* For cases in system management mode, most of them with the guest guests/real16/read_in_smm.S. */
 #ifndef KVMSPEC_SMM_H
 #define KVMSPEC_SMM_H
 
@@ -22,6 +22,17 @@ static inline void add_smm_handler(struct vcpu *vcpu, const char *label)
 	memcpy(ram + SMM_ENTRY, ram + guest_symbol(vcpu, label), SMM_CODE_MAX);
 	add_slot(vcpu->vm, .slot = IN_SMM(RAM_SLOT), .guest_phys_addr = 0, .memory_size = RAM_SIZE,
 		 .userspace_addr = (uintptr_t)ram);
+}
+
+/* The guest of read_in_smm.S writes to the second page of SLOT_ID's, which both address spaces have and log. */
+static inline void write_in_smm(struct vcpu *vcpu)
+{
+	add_smm_handler(vcpu, "writer");
+	add_slot(vcpu->vm, .memory_size = 4 * PAGE, .flags = KVM_MEM_LOG_DIRTY_PAGES);
+	add_slot(vcpu->vm, .slot = IN_SMM(SLOT_ID), .memory_size = 4 * PAGE,
+		 .flags = KVM_MEM_LOG_DIRTY_PAGES);
+	x(vcpu, KVM_SMI);
+	expect_run_exit(vcpu, KVM_EXIT_HLT);
 }
 
 #endif

@@ -9,4 +9,3 @@ entry:
 handler:
 	hlt
 	rsm
-handler_end:
